@@ -1,0 +1,84 @@
+# kyara: `make repro` sets up and runs the main job on the demo cast; `make test` sets up and tests.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# Stages call `python`: the environment's must come first.
+export PATH := $(abspath $(BIN)):$(PATH)
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup setup-all data repro study test test-all check bench lock compare-lock clean
+
+help:
+	@echo "make setup         the core environment in $(VENV) (no torch)"
+	@echo "make setup-all     everything: neural extractors, collection, clusters, test tools"
+	@echo "make repro         set up, get the demo cast, run the pipeline, print the tables"
+	@echo "make study DIR=... the same on your own folder of <label>/*.png"
+	@echo "make test          set up and run every test but the slow ones; make test-all runs those too"
+	@echo "make check         ruff, mypy, import-linter"
+	@echo "make bench         benchmarks, as ratios side by side"
+	@echo "make compare-lock  how far this machine's results lie from the committed ones"
+	@echo "make lock          compile requirements/*.lock anew"
+	@echo "make clean         remove the environment and everything that can be made again"
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "kyara needs Python 3.11 or newer; make PYTHON=python3.12 ..."; exit 4; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.core: requirements/core.lock | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/core.lock
+	@touch $@
+
+$(VENV)/.all: requirements/all.lock | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.lock
+	@touch $@ $(VENV)/.core
+
+setup: $(VENV)/.core
+	@$(BIN)/python -m extractors doctor --quiet
+
+setup-all: $(VENV)/.all
+	@$(BIN)/python -m extractors doctor --quiet
+
+# Never touches images that are already there.
+data:
+	@test -d data/images || $(BIN)/dvc pull --quiet -r demo data.dvc
+
+repro: setup data
+	$(BIN)/dvc repro
+	@$(BIN)/python -m classifiers show
+
+study: setup
+	@test -n "$(DIR)" || { echo "usage: make study DIR=path/to/folder"; exit 2; }
+	$(BIN)/python -m collection import "$(DIR)" --replace
+	$(BIN)/dvc repro
+	@$(BIN)/python -m classifiers show
+
+test: setup-all
+	$(PYTEST) -n 2
+
+test-all: setup-all
+	$(PYTEST) -n 2 -m "not gpu and not weights and not network"
+
+check: setup-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup-all
+	$(BIN)/python benchmarks/design.py
+
+lock: | $(BIN)/uv
+	for name in core all; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header requirements/$$name.in -o requirements/$$name.lock; done
+
+compare-lock: setup
+	@$(BIN)/python -m classifiers compare-lock
+
+clean:
+	rm -rf $(VENV) features features.h5 weights model dataset.csv .params-ok logs build *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""How rows become decisions: heads, honest evaluation, comparison."""

@@ -1,0 +1,1 @@
+"""The heads: a module's file name is the head's name."""

@@ -1,0 +1,184 @@
+"""One's own folder -> data/.
+
+Owns copying labelled folders and their metadata, and never mixing them with the demo cast in
+silence. Refuses to judge images: ``index`` does, and says what it left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurestore.errors import DataError, MissingData, UsageError
+from featurestore.files import write_text_atomic
+from featurestore.images import EXTENSIONS
+from featurestore.metadata import CHARACTERS, LABELS, read_table
+
+__all__ = ["DEMO_MARK", "Imported", "import_folder", "write_template"]
+
+#: Stands in data/ when the images are the demo cast.
+DEMO_MARK = "metadata/demo.json"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was copied.
+
+    Attributes
+    ----------
+    n_images : dict of str to int
+        By label, of this folder alone.
+    metadata : tuple of str
+        Metadata files that came with them.
+    """
+
+    n_images: dict[str, int]
+    metadata: tuple[str, ...]
+
+
+def _images_folder(source: Path) -> Path:
+    """``source/images`` if there is one, else ``source`` itself."""
+    if not source.is_dir():
+        raise MissingData(f"no folder {source}")
+    return source / "images" if (source / "images").is_dir() else source
+
+
+def _find(source: Path) -> list[Path]:
+    """Images in ``<label>/**``, relative to the images folder, ascending."""
+    images = _images_folder(source)
+    found = []
+    for label in sorted(images.iterdir()):
+        if not label.is_dir() or label.name.startswith(".") or label.name == "metadata":
+            continue
+        for folder, subfolders, names in os.walk(label):
+            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+            names_kept = (n for n in sorted(names) if not n.startswith("."))
+            found += [
+                Path(folder, n).relative_to(images) for n in names_kept if n.lower().endswith(EXTENSIONS)
+            ]
+    labels = sorted({path.parts[0] for path in found})
+    if len(labels) < 2:
+        raise DataError(
+            f"{images}: images in {len(labels)} class folders ({', '.join(labels) or 'none'});"
+            f" it takes two or more, as in {images}/<label>/<picture>"
+        )
+    return found
+
+
+def _copy(images: Path, files: Sequence[Path], target: Path) -> None:
+    """Copy below ``target/images``; a name that is taken by other bytes is an error."""
+    clashes = [f for f in files if _differs(images / f, target / "images" / f)]
+    if clashes:
+        raise DataError(
+            f"{len(clashes)} files of that name and other content are in {target} already,"
+            f" the first images/{clashes[0].as_posix()}; rename them, or use --replace"
+        )
+    for file in files:
+        destination = target / "images" / file
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(images / file, destination)
+
+
+def _differs(new: Path, old: Path) -> bool:
+    return old.exists() and new.read_bytes() != old.read_bytes()
+
+
+def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
+    """Both tables' rows under the union of their columns; None if there is no new table."""
+    if not (new / name).exists():
+        return None
+    rows = [row for root in (old, new) if (root / name).exists() for row in read_table(root / name, required)]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = False) -> Imported:
+    """Bring a folder of labelled images, and its ``metadata/``, into the data folder.
+
+    Parameters
+    ----------
+    source : Path
+        Holds ``<label>/**`` or ``images/<label>/**``, and perhaps ``metadata/*.csv``.
+    root : Path
+        The data folder.
+    replace : bool
+        True: what was in ``root`` goes, once everything new is in place. False: it stays.
+    keep_demo : bool
+        Allow adding to the demo cast.
+
+    Raises
+    ------
+    MissingData, DataError, UsageError
+        Nothing in ``root`` was changed then.
+    """
+    files, images = _find(source), _images_folder(source)
+    if source.resolve() == root.resolve() or root.resolve() in source.resolve().parents:
+        raise UsageError(f"{source} is the data folder itself")
+    if not replace and (root / DEMO_MARK).exists() and not keep_demo:
+        raise UsageError(
+            f"{root} holds the demo cast; use --replace, or --add --keep-demo to mix them on purpose"
+        )
+    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
+    try:
+        if not replace and root.exists():
+            shutil.copytree(root, staging)
+        staging.mkdir(parents=True, exist_ok=True)
+        _copy(images, files, staging)
+        tables = _metadata(source, root if not replace else staging, staging)
+        _swap(staging, root)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Imported(dict(sorted(Counter(f.parts[0] for f in files).items())), tables)
+
+
+def _metadata(source: Path, old: Path, staging: Path) -> tuple[str, ...]:
+    """Write the tables that ``source`` brings into ``staging``; returns their names."""
+    written = []
+    for name, required in ((CHARACTERS, ["file"]), (LABELS, ["file", "label"])):
+        text = _merged_table(name, required, old, source)
+        if text is not None:
+            write_text_atomic(staging / name, text)
+            written.append(name)
+    return tuple(written)
+
+
+def _swap(staging: Path, root: Path) -> None:
+    """Put ``staging`` in the place of ``root``; what was there goes last."""
+    old = root.with_name(f".{root.name}-old-{uuid.uuid4().hex}")
+    if root.exists():
+        root.rename(old)
+    staging.rename(root)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_template(source: Path) -> Path:
+    """Write ``metadata/characters.csv`` with a line per image, to be filled in.
+
+    Raises
+    ------
+    UsageError
+        If there is one already.
+    """
+    files = _find(source)
+    target = source / CHARACTERS
+    if target.exists():
+        raise UsageError(f"{target} exists; fill it in, or move it away first")
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["file", "character", "series"])
+    writer.writerows(
+        [f"images/{file.as_posix()}", "", file.parts[1] if len(file.parts) > 2 else ""] for file in files
+    )
+    write_text_atomic(target, buffer.getvalue())
+    return target

@@ -1,0 +1,1 @@
+"""How pixels become rows: one file in ``extractors/zoo`` is one extractor."""

@@ -1,0 +1,1 @@
+"""Where the work runs: a module's file name is the engine's name."""

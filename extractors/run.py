@@ -1,0 +1,198 @@
+"""Which rows are missing -> decode -> extract -> commit -> the canonical store.
+
+Rows come, in this order, from the row cache, from the store file of an earlier run, and from the
+extractor. What was computed is committed every so many rows or seconds, and before any error is
+raised. Refuses to know which extractor it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featurestore import plugins
+from featurestore.cache import RowCache, concatenate
+from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
+from featurestore.images import decode, read_image_file
+from featurestore.spec import FeatureSpec, Status
+from featurestore.store import Reader, StoreRows, find_keys, pack_keys, write_store
+
+if TYPE_CHECKING:
+    from extractors.base import RGB, Extractor, Rows
+    from featurestore.store import Keys
+
+__all__ = ["Report", "RunOptions", "extract"]
+
+log = logging.getLogger(__name__)
+
+Item = tuple[str, Path]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work is done; nothing here moves a value.
+
+    Attributes
+    ----------
+    root : Path
+        The data folder; a link out of it is refused.
+    """
+
+    root: Path
+    max_pixels: int
+    engine: str = "local"
+    workers: int = 0
+    batch_size: int = 16
+    commit_rows: int = 256
+    commit_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the rows of a store came from.
+
+    Attributes
+    ----------
+    extracted, from_cache, from_store, not_ok : int
+        Rows.
+    """
+
+    extracted: int
+    from_cache: int
+    from_store: int
+    not_ok: int
+
+    @property
+    def reused(self) -> int:
+        """Rows that were not computed again."""
+        return self.from_cache + self.from_store
+
+
+def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows | None:
+    """Rows of an earlier store file with the same fingerprint; None if there is none to trust."""
+    if not store.exists():
+        return None
+    try:
+        with Reader(store) as reader:
+            if reader.spec.fingerprint != spec.fingerprint:
+                return None
+            rows = reader.verify()
+    except KyaraError as error:
+        log.warning("%s; its rows are looked for elsewhere", error)
+        return None
+    places = find_keys(rows.keys, keys)
+    places = places[places >= 0]
+    return StoreRows(rows.keys[places], rows.values[places], rows.status[places])
+
+
+def _load(item: Item, options: RunOptions) -> RGB:
+    """Pixels of one image, if its bytes are still those of its key."""
+    key, path = item
+    try:
+        data = read_image_file(path, root=options.root)
+        if hashlib.sha256(data).hexdigest() != key:
+            raise DataError(f"{path}: changed since it was indexed; run: dvc repro")
+        return decode(data, max_pixels=options.max_pixels).pixels
+    except ImageRejected as rejected:
+        raise DataError(f"{path}: {rejected}; it was fine when indexed; run: dvc repro") from None
+
+
+def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
+    import numpy as np
+
+    broken = (rows.status == Status.OK) & ~np.isfinite(rows.values).all(axis=1)
+    if broken.any():
+        i = int(np.flatnonzero(broken)[0])
+        column = spec.columns[int(np.flatnonzero(~np.isfinite(rows.values[i]))[0])]
+        raise NonFiniteRow(
+            f"{batch[i][1]}: the row of {spec.name} is not finite in {column} and says it is ok;"
+            " remove the picture or mend the extractor"
+        )
+
+
+def _compute(
+    extractor: Extractor, items: Sequence[Item], cache: RowCache, options: RunOptions
+) -> Iterator[StoreRows]:
+    """Compute rows batch by batch; each part that is yielded is committed."""
+    from tqdm import tqdm
+
+    engine = plugins.load("extractors.engines", options.engine, key="runtime.engine")
+    step = options.batch_size
+    batches = (items[i : i + step] for i in range(0, len(items), step))
+    pending: list[StoreRows] = []
+    last = time.monotonic()
+
+    def commit() -> Iterator[StoreRows]:
+        nonlocal pending, last
+        if pending:
+            part = concatenate(pending, extractor.spec)
+            cache.commit(extractor.spec, part)
+            pending, last = [], time.monotonic()
+            yield part
+
+    bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
+    with bar:
+        try:
+            for batch, rows in engine.run(
+                extractor, batches, lambda item: _load(item, options), workers=options.workers
+            ):
+                _check_finite(batch, rows, extractor.spec)
+                keys = pack_keys([key for key, _ in batch])
+                pending.append(StoreRows(keys, rows.values, rows.status[:, None]))
+                bar.update(len(batch))
+                due = sum(map(len, pending)) >= options.commit_rows
+                if due or time.monotonic() - last >= options.commit_seconds:
+                    yield from commit()
+        except BaseException:
+            list(commit())  # nothing already computed is lost
+            raise
+        yield from commit()
+
+
+def extract(
+    extractor: Extractor, images: Mapping[str, Path], cache: RowCache, store: Path, options: RunOptions
+) -> Report:
+    """Bring one store up to date.
+
+    Parameters
+    ----------
+    extractor : Extractor
+    images : mapping of str to Path
+        Key (hex) -> file.
+    cache : RowCache
+    store : Path
+        ``features/<extractor>.h5``; replaced when all rows are there, untouched on an error.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    NonFiniteRow, DataError
+        After all finished rows were committed.
+    """
+    spec = extractor.spec
+    keys = pack_keys(list(images))
+    cached = cache.find(spec, keys)
+    rest = keys[find_keys(cached.sorted().keys, keys) < 0]
+    previous = _previous(store, spec, rest)
+    parts = [cached, *([previous] if previous is not None else [])]
+    known = concatenate(parts, spec).sorted()
+    missing = keys[find_keys(known.keys, keys) < 0]
+    items = [(k, images[k]) for k in (row.tobytes().hex() for row in missing)]
+    parts += _compute(extractor, items, cache, options)
+    rows = concatenate(parts, spec)
+    write_store(store, spec, rows)
+    return Report(
+        extracted=len(items),
+        from_cache=len(cached),
+        from_store=len(previous) if previous is not None else 0,
+        not_ok=int((rows.status != Status.OK).any(axis=1).sum()),
+    )

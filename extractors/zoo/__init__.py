@@ -1,0 +1,1 @@
+"""The extractors: a module's file name is the extractor's name."""

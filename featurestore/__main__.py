@@ -1,0 +1,125 @@
+"""``python -m featurestore check | index | fuse | ls | show``: parse, call, print."""
+
+from featurestore import console
+
+console.pin_threads()
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from featurestore import params as params_module  # noqa: E402
+
+DATASET = Path("dataset.csv")
+FEATURES = Path("features")
+FUSED = Path("features.h5")
+RESULTS = Path("results")
+
+
+def _check(_: argparse.Namespace) -> int:
+    from featurestore.files import write_text_atomic
+
+    params_module.load_params()
+    write_text_atomic(Path(".params-ok"), "params.yaml is valid\n")
+    print("params.yaml is valid")
+    return 0
+
+
+def _index(_: argparse.Namespace) -> int:
+    from featurestore import index
+
+    p = params_module.load_params()
+    options = index.IndexOptions(
+        group=p.data.group,
+        group_from=p.data.group_from,
+        near_duplicate_distance=p.data.near_duplicate_distance,
+        max_pixels=p.data.max_pixels,
+        shares={"train": p.split.train, "val": p.split.val, "test": p.split.test},
+        method=p.split.method,
+        seed=p.seed,
+        workers=p.runtime.workers,
+    )
+    scanned = index.scan(Path(p.data.root), options)
+    quarantine = scanned.quarantine
+    index.write_quarantine(quarantine, RESULTS / "quarantine.csv")
+    index.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)
+    made = index.build_index(scanned, options)
+    index.write_index(made, dataset=DATASET, summary=RESULTS / "data.json")
+    s = made.summary
+    labels = ", ".join(f"{n} {label}" for label, n in s["labels"].items())
+    print(f"index: {s['images']} images ({labels}) in {s['groups']} groups; {s['split_kind']}")
+    if s["quarantined"] or s["exact_duplicates"]:
+        print(
+            f"index: {s['quarantined']} files in results/quarantine.csv,"
+            f" {s['exact_duplicates']} exact duplicates left out"
+        )
+    return 0
+
+
+def _fuse(_: argparse.Namespace) -> int:
+    from featurestore.dataset import image_paths
+    from featurestore.fuse import fuse
+
+    p = params_module.load_params()
+    keys = list(image_paths(DATASET, Path(p.data.root)))
+    n_rows, n_columns = fuse(keys, p.features, FEATURES, FUSED)
+    print(f"fuse: {n_rows} rows x {n_columns} columns from {', '.join(p.features)}")
+    return 0
+
+
+def _ls(_: argparse.Namespace) -> int:
+    from featurestore.errors import KyaraError
+    from featurestore.listing import describe
+
+    files = [*sorted(FEATURES.glob("*.h5")), *([FUSED] if FUSED.exists() else [])]
+    if not files:
+        print("no stores yet; run: dvc repro")
+        return 0
+    print(f"{'store':28} {'rows':>8} {'columns':>8} {'not ok':>7}  fingerprint")
+    worst = 0
+    for file in files:
+        try:
+            print(describe(file))
+        except KyaraError as error:
+            sys.stderr.write(f"kyara: error: {error}\n")
+            worst = error.exit_code
+    return worst
+
+
+def _show(args: argparse.Namespace) -> int:
+    from featurestore.listing import show
+
+    p = params_module.load_params()
+    for line in show(args.what, FEATURES, DATASET, Path(p.data.root)):
+        print(line)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m featurestore", description="kyara's feature store")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, call, text in (
+        ("check", _check, "validate params.yaml"),
+        ("index", _index, "data/ -> dataset.csv, results/data.json, results/quarantine.csv"),
+        ("fuse", _fuse, "join the selected stores into features.h5"),
+        ("ls", _ls, "the stores, their rows, columns and fingerprints"),
+        ("show", _show, "one image's features, or one store's spec"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(call=call)
+        if name == "show":
+            command.add_argument(
+                "what", help="a key (or its first digits), an image's path, or a store's path"
+            )
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run one command."""
+    args = _parser().parse_args(argv)
+    code: int = args.call(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(console.run(main))

@@ -1,0 +1,56 @@
+"""What every command line of kyara shares: one thread per BLAS, logging, errors as one line.
+
+Import this before anything that imports numpy. Refuses to know any command.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from featurestore.errors import KyaraError
+
+__all__ = ["pin_threads", "run"]
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+
+
+def pin_threads() -> None:
+    """Pin BLAS and OpenMP to one thread, so that sums come in one order and results repeat.
+
+    It works on libraries that are loaded after it: call it before numpy is imported.
+    """
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = "1"
+
+
+def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:
+    """Call a command; print a `KyaraError` as one line and return its exit code.
+
+    Returns
+    -------
+    int
+        0 clean; 1 unforeseen; 2 usage or params; 3 bad data; 4 something missing that a command
+        can fetch, install or make; 130 interrupted.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return main(sys.argv[1:] if argv is None else argv) or 0
+    except KyaraError as error:
+        sys.stderr.write(f"kyara: error: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # the reader of our output went away (| head): nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("kyara: interrupted; what was committed is kept\n")
+        return 130

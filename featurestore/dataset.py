@@ -1,0 +1,127 @@
+"""dataset.csv: one row an image, ascending by key; and the summary beside it.
+
+Owns the columns, reading and writing. Refuses to know how they come about (``index``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featurestore.errors import DataError, MissingData
+from featurestore.files import write_text_atomic
+from featurestore.metadata import unescape_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "DatasetRow", "QuarantineRow", "csv_text", "image_paths", "read_dataset", "write_table"]
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One image.
+
+    Attributes
+    ----------
+    key : str
+        Sha256 (hex) of the file's bytes.
+    path : str
+        Relative to the data folder, escaped (`featurestore.metadata.escape_path`).
+    label, character, series : str
+        Empty = not known.
+    group : str
+        What must not span two splits: the union of near-duplicates and ``data.group``.
+    cluster : str
+        Name of the near-duplicate cluster; empty if it has no near-duplicate.
+    split : str
+        ``train``, ``val`` or ``test``.
+    width, height : int
+        Pixels, upright.
+    format : str
+        What the bytes are.
+    bytes_per_pixel : float
+        File size over width x height.
+    jpeg_quality : int or None
+    """
+
+    key: str
+    path: str
+    label: str
+    group: str
+    character: str
+    series: str
+    cluster: str
+    split: str
+    width: int
+    height: int
+    format: str
+    bytes_per_pixel: float
+    jpeg_quality: int | None
+
+
+@dataclass(frozen=True)
+class QuarantineRow:
+    """One file that is no image of the study; ``reason`` is a `featurestore.errors.Reason`."""
+
+    path: str
+    sha256: str
+    reason: str
+    detail: str
+    stage: str = "index"
+
+
+COLUMNS = tuple(f.name for f in fields(DatasetRow))
+
+
+def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str]) -> str:
+    """RFC 4180 fields with LF line ends; floats with six decimals, None empty."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(f"{v:.6f}" if isinstance(v, float) else "" if v is None else v for v in astuple(row))
+    return buffer.getvalue()
+
+
+def write_table(path: Path, rows: Iterable[DatasetRow | QuarantineRow], kind: type) -> None:
+    """Write rows of one of this module's dataclasses, all or nothing."""
+    write_text_atomic(path, csv_text(rows, (f.name for f in fields(kind))))
+
+
+def read_dataset(path: Path = Path("dataset.csv")) -> pd.DataFrame:
+    """The data set as text columns, one row an image, ascending by key.
+
+    Raises
+    ------
+    MissingData
+        If ``index`` was not run.
+    DataError
+        If columns are missing or keys are not unique.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        raise MissingData(f"no {path}; run: dvc repro index")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    if tuple(table.columns) != COLUMNS or table["key"].duplicated().any():
+        raise DataError(f"{path}: not a data set of this kyara; run: dvc repro --force index")
+    return table
+
+
+def image_paths(path: Path, root: Path) -> dict[str, Path]:
+    """Key (hex) -> file, ascending by key, from dataset.csv; needs no pandas.
+
+    Raises
+    ------
+    MissingData
+        If ``index`` was not run.
+    """
+    if not path.exists():
+        raise MissingData(f"no {path}; run: dvc repro index")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row["key"]: root / unescape_path(row["path"]) for row in csv.DictReader(stream)}

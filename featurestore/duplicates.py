@@ -1,0 +1,116 @@
+"""Near-duplicates by perceptual hash, and what belongs together because of them.
+
+Owns the hash, the search for pairs within a Hamming distance and the union of groups. Refuses to
+know labels and splits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["UnionFind", "near_duplicate_clusters", "perceptual_hash"]
+
+_BITS = 64
+
+
+def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
+    """64-bit DCT hash of an image (imagehash's ``phash``).
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+    """
+    import imagehash
+    from PIL import Image
+
+    return int(str(imagehash.phash(Image.fromarray(pixels))), 16)
+
+
+class UnionFind:
+    """Disjoint sets of 0..n-1.
+
+    Examples
+    --------
+    >>> sets = UnionFind(3)
+    >>> sets.join(0, 2)
+    >>> sets.roots()
+    [0, 1, 0]
+    """
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+
+    def find(self, i: int) -> int:
+        """The smallest member of i's set."""
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        """Make one set of two."""
+        a, b = sorted((self.find(i), self.find(j)))
+        self._parent[b] = a
+
+    def join_equal(self, values: Iterable[str]) -> None:
+        """Join all positions that hold the same text; empty texts join nothing."""
+        first: dict[str, int] = {}
+        for i, value in enumerate(values):
+            if value:
+                self.join(first.setdefault(value, i), i)
+
+    def roots(self) -> list[int]:
+        """Per position, the smallest member of its set."""
+        return [self.find(i) for i in range(len(self._parent))]
+
+
+def near_duplicate_clusters(hashes: Sequence[int], distance: int | None) -> list[int]:
+    """Clusters of hashes that chains of small steps connect.
+
+    Two hashes within ``distance`` bits agree in at least one of ``distance + 1`` bands, so only
+    hashes that share a band are compared.
+
+    Parameters
+    ----------
+    hashes : sequence of int
+        64-bit hashes.
+    distance : int or None
+        Bits that may differ; None = every image is its own cluster.
+
+    Returns
+    -------
+    list of int
+        Per image, the position of the first image of its cluster.
+
+    Examples
+    --------
+    >>> near_duplicate_clusters([0b0000, 0b0001, 0b1111 << 20, 0b0011], 1)
+    [0, 0, 2, 0]
+    """
+    import numpy as np
+
+    sets = UnionFind(len(hashes))
+    if distance is None or not hashes:
+        return sets.roots()
+    unique, representative = np.unique(np.array(hashes, dtype=np.uint64), return_index=True)
+    where = {int(h): int(i) for h, i in zip(unique, representative, strict=True)}
+    for i, h in enumerate(hashes):
+        sets.join(where[h], i)
+    edges = np.linspace(0, _BITS, distance + 2).astype(int)
+    for low, high in itertools.pairwise(edges):
+        band = (unique >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        starts = np.flatnonzero(np.r_[True, band[order][1:] != band[order][:-1]])
+        for members in np.split(order, starts[1:]):
+            for k, member in enumerate(members[:-1]):
+                rest = members[k + 1 :]
+                near = np.bitwise_count(unique[member] ^ unique[rest]) <= distance
+                for other in rest[near]:
+                    sets.join(int(representative[member]), int(representative[other]))
+    return sets.roots()

@@ -1,0 +1,161 @@
+"""Values from YAML or the command line, checked against Python annotations.
+
+Owns the one coercion that params.yaml, extractors and heads share: a function's keyword-only
+parameters or a dataclass's fields are the schema. Refuses to know any particular key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from featurestore.errors import ParamsError
+
+__all__ = ["check_keywords", "check_value", "from_mapping"]
+
+T = TypeVar("T")
+
+
+def _say(kind: Any) -> str:
+    """How an annotation is called in an error."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return "one of: " + ", ".join(str(a) for a in args)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_say(a) for a in args)
+    if kind is type(None):
+        return "null"
+    if origin is tuple:
+        return f"a list of {_say(args[0])}"
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return names.get(kind, str(kind))
+
+
+def check_value(kind: Any, value: Any, key: str) -> Any:
+    """``value`` as ``kind``, or an error that names the key.
+
+    Parameters
+    ----------
+    kind : annotation
+        ``int``, ``float`` (a whole number will do), ``str``, ``bool``, ``Literal``, ``X | None``,
+        ``tuple[X, ...]``, ``Mapping`` or ``Any``.
+
+    Raises
+    ------
+    ParamsError
+
+    Examples
+    --------
+    >>> check_value(float, 1, "split.train")
+    1.0
+    >>> check_value(Literal["crop", "pad"], "stretch", "extractors.design.fit")
+    Traceback (most recent call last):
+    featurestore.errors.ParamsError: extractors.design.fit: 'stretch' is not one of: crop, pad
+    """
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Literal:
+        for choice in args:
+            if type(choice) is type(value) and choice == value:
+                return value
+    elif origin in (typing.Union, types.UnionType):
+        for option in args:
+            try:
+                return check_value(option, value, key)
+            except ParamsError:
+                continue
+    elif origin is tuple and isinstance(value, list | tuple):
+        return tuple(check_value(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))
+    elif kind is float and type(value) in (int, float):
+        return float(value)
+    elif kind in (int, str, bool, type(None)) and type(value) is kind:
+        return value
+    elif origin in (Mapping, dict) and isinstance(value, Mapping):
+        return {str(k): check_value(args[1], v, f"{key}.{k}") for k, v in value.items()}
+    said = _say(kind)
+    joint = "is not" if said.startswith(("one of", "a ", "true", "null")) else "is not a"
+    raise ParamsError(f"{key}: {value!r} {joint} {said}")
+
+
+def _check_known(given: Mapping[str, Any], known: typing.Iterable[str], key: str) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            where = f"{key}.{name}" if key else str(name)
+            raise ParamsError(f"{where}: unknown key; known here: {', '.join(known) or 'none'}")
+
+
+def _as_mapping(raw: Any, key: str) -> Mapping[str, Any]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise ParamsError(f"{key or 'params.yaml'}: {raw!r} is not a block of keys")
+    return raw
+
+
+def from_mapping(cls: type[T], raw: Any, key: str) -> T:
+    """A dataclass from a block of YAML; nested dataclasses are nested blocks.
+
+    Raises
+    ------
+    ParamsError
+        Naming the key that is unknown, missing or of the wrong type.
+    """
+    block = _as_mapping(raw, key)
+    hints = typing.get_type_hints(cls)
+    _check_known(block, hints, key)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        where = f"{key}.{field.name}" if key else field.name
+        kind = hints[field.name]
+        if field.name in block and not dataclasses.is_dataclass(kind):
+            values[field.name] = check_value(kind, block[field.name], where)
+        elif dataclasses.is_dataclass(kind):
+            values[field.name] = from_mapping(typing.cast(type, kind), block.get(field.name), where)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ParamsError(f"{where}: missing; {_say(kind)}")
+    return cls(**values)
+
+
+def check_keywords(
+    build: types.FunctionType, raw: Any, key: str, *, given: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The keyword arguments for a plugin's ``build``, defaults filled in.
+
+    Parameters
+    ----------
+    build : function
+        Its keyword-only parameters are the schema.
+    raw : mapping or None
+        The plugin's block of params.yaml.
+    given : tuple of str
+        Parameters that the caller supplies itself; they are no keys.
+
+    Raises
+    ------
+    ParamsError
+    """
+    block = _as_mapping(raw, key)
+    schema = {
+        name: parameter
+        for name, parameter in inspect.signature(build).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
+    }
+    # the return type may be known to type checkers alone, so only these are resolved
+    holder = type("_Schema", (), {"__annotations__": {n: p.annotation for n, p in schema.items()}})
+    hints = typing.get_type_hints(holder, globalns=build.__globals__)
+    _check_known(block, schema, key)
+    values: dict[str, Any] = {}
+    for name, parameter in schema.items():
+        if name in block:
+            values[name] = check_value(hints[name], block[name], f"{key}.{name}")
+        elif parameter.default is inspect.Parameter.empty:
+            raise ParamsError(f"{key}.{name}: missing; {_say(hints[name])}")
+        else:
+            values[name] = parameter.default
+    return values

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import encoded, picture
+from PIL import Image
+
+from featurestore.errors import ImageRejected, Reason
+from featurestore.images import decode, read_image_file
+
+RGB = picture(1)
+PNG = encoded(RGB)
+
+
+def saved(image: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A PNG whose header declares a size and whose pixels are not there."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b"\xff", Reason.NOT_AN_IMAGE),
+        (b"\0" * 4096, Reason.NOT_AN_IMAGE),
+        (b"<html><body>404</body></html>", Reason.NOT_AN_IMAGE),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', Reason.NOT_AN_IMAGE),
+        (saved(Image.fromarray(RGB), "TIFF"), Reason.NOT_AN_IMAGE),
+        (PNG[: len(PNG) // 2], Reason.CORRUPT),
+        (encoded(RGB, "JPEG")[:-200], Reason.CORRUPT),
+        (PNG[:60] + bytes([PNG[60] ^ 255]) + PNG[61:], Reason.CORRUPT),
+        (png_that_claims(65500, 65500), Reason.TOO_MANY_PIXELS),
+        (png_that_claims(9000, 9000), Reason.TOO_MANY_PIXELS),
+        (png_that_claims(40, 40), Reason.CORRUPT),
+        (encoded(np.zeros((1, 1, 3), np.uint8)), Reason.TOO_SMALL),
+        (encoded(np.zeros((3000, 1, 3), np.uint8)), Reason.TOO_SMALL),
+        (encoded(np.zeros((40, 40, 4), np.uint8)), Reason.TRANSPARENT),
+    ],
+    ids=lambda v: v.value if isinstance(v, Reason) else f"{len(v)}B",
+)
+def test_bad_bytes_are_rejected_with_their_reason(data: bytes, reason: Reason) -> None:
+    with pytest.raises(ImageRejected) as caught:
+        decode(data, max_pixels=50_000_000)
+    assert caught.value.reason is reason
+    assert "\n" not in str(caught.value)
+
+
+def test_lossless_pixels_come_back_as_they_were() -> None:
+    for format, options in (("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})):
+        assert np.array_equal(decode(encoded(RGB, format, **options), max_pixels=10**6).pixels, RGB)
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(RGB[:20]), "PNG", exif=exif)
+    shown = decode(data, max_pixels=10**6)
+    assert (shown.width, shown.height) == (20, 40)
+    assert np.array_equal(shown.pixels, np.rot90(RGB[:20], -1))
+
+
+def test_transparency_lies_over_neutral_grey() -> None:
+    rgba = np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255).astype(np.uint8)[None].repeat(40, 0)])
+    pixels = decode(encoded(rgba), max_pixels=10**6).pixels
+    assert np.all(pixels[:, :20] == 128)
+    assert np.array_equal(pixels[:, 20:], RGB[:, 20:])
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 40 * 40).reshape(40, 40).astype(np.uint16)
+    pixels = decode(encoded(ramp), max_pixels=10**6).pixels
+    assert np.array_equal(pixels[..., 0], np.rint(ramp / 257).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LA"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    format = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
+    data = saved(Image.fromarray(RGB).convert("L" if mode == "LA" else "RGB").convert(mode), format)
+    pixels = decode(data, max_pixels=10**6).pixels
+    assert pixels.shape == (40, 40, 3)
+    assert pixels.dtype == np.uint8
+    assert abs(pixels.astype(float).mean() - RGB.mean()) < 40
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    frames = [Image.fromarray(picture(i)).quantize(64) for i in (1, 2, 3)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.array_equal(decode(data, max_pixels=10**6).pixels, np.asarray(frames[0].convert("RGB")))
+
+
+@pytest.mark.parametrize("quality", [10, 35, 50, 75, 90, 98])
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality: int) -> None:
+    decoded = decode(encoded(RGB, "JPEG", quality=quality), max_pixels=10**6)
+    assert decoded.jpeg_quality == quality
+    assert decoded.format == "jpeg"
+
+
+def test_the_bytes_tell_the_format_not_the_name(tmp_path: Path) -> None:
+    assert decode(PNG, max_pixels=10**6).format == "png"
+    assert decode(PNG, max_pixels=10**6).jpeg_quality is None
+
+
+def test_only_regular_files_below_the_root_are_read(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    (tmp_path / "secret.png").write_bytes(PNG)
+    (root / "out.png").symlink_to(tmp_path / "secret.png")
+    (root / "nowhere.png").symlink_to(root / "gone.png")
+    (root / "loop.png").symlink_to(root / "loop.png")
+    (root / "folder.png").mkdir()
+    (root / "empty.png").touch()
+    os.mkfifo(root / "fifo.png")
+    (root / "fine.png").write_bytes(PNG)
+    (root / "inside.png").symlink_to(root / "fine.png")
+    for name, reason in {
+        "out": Reason.NOT_A_FILE, "nowhere": Reason.NOT_A_FILE, "loop": Reason.NOT_A_FILE,
+        "folder": Reason.NOT_A_FILE, "fifo": Reason.NOT_A_FILE, "empty": Reason.EMPTY,
+    }.items():  # fmt: skip
+        with pytest.raises(ImageRejected) as caught:
+            read_image_file(root / f"{name}.png", root=root)
+        assert caught.value.reason is reason, name
+    assert read_image_file(root / "inside.png", root=root) == PNG

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import encoded, picture
+from PIL import Image, ImageEnhance
+
+from featurestore.duplicates import near_duplicate_clusters
+from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, SplitError
+from featurestore.index import Index, IndexOptions, build_index, check_quarantine, scan
+from featurestore.metadata import escape_path, unescape_path
+from featurestore.split import assign_splits, check_splits
+
+SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
+
+
+def index(root: Path, **options: object) -> Index:
+    made = IndexOptions(**options)
+    return build_index(scan(root, made), made)
+
+
+def characters(root: Path, rows: list[list[str]], header: str = "file,character,series") -> None:
+    target = root / "metadata" / "characters.csv"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as stream:
+        stream.write(header + "\n")
+        csv.writer(stream).writerows(rows)
+
+
+def test_every_picture_is_one_row_by_the_hash_of_its_bytes(data: Path) -> None:
+    made = index(data)
+    assert len(made.rows) == 24
+    assert [r.key for r in made.rows] == sorted(r.key for r in made.rows)
+    row = next(r for r in made.rows if r.path == "images/hero/series3/hero3.png")
+    assert (row.label, row.series, row.group, row.width, row.format) == (
+        "hero",
+        "series3",
+        "series3",
+        40,
+        "png",
+    )
+    assert made.summary["split_kind"] == "split by series"
+
+
+def test_the_split_is_grouped_stratified_and_repeats(data: Path) -> None:
+    first, again, other = index(data), index(data), index(data, seed=7)
+    assert first.rows == again.rows
+    assert first.rows != other.rows
+    homes: dict[str, set[str]] = {}
+    for row in first.rows:
+        homes.setdefault(row.group, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in homes.values())
+    counts = Counter((r.split, r.label) for r in first.rows)
+    assert counts["train", "hero"] == counts["train", "villain"]
+    assert 12 <= sum(n for (split, _), n in counts.items() if split == "train") <= 16
+
+
+def test_without_groups_it_says_image_wise_split(data: Path) -> None:
+    assert index(data, group="none").summary["split_kind"] == "image-wise split"
+    made = index(data, group="character")  # no characters.csv
+    assert made.summary["split_kind"] == "image-wise split"
+    assert len({r.group for r in made.rows}) == 24
+
+
+def test_a_pattern_over_the_path_gives_the_series(data: Path) -> None:
+    rows = {r.path: r for r in index(data, group_from=r"(\d)\.png$").rows}
+    assert rows["images/hero/series1/hero1.png"].series == "1"
+    assert rows["images/villain/series11/villain11.png"].group == "1"
+
+
+def test_characters_csv_goes_before_folders(data: Path) -> None:
+    characters(
+        data, [["images/hero/series0/hero0.png", "Aki", "Sky"], ["hero/series1/hero1.png", "Ren", "Sky"]]
+    )
+    rows = {r.path: r for r in index(data).rows}
+    assert rows["images/hero/series0/hero0.png"].character == "Aki"
+    assert rows["images/hero/series0/hero0.png"].group == rows["images/hero/series1/hero1.png"].group == "Sky"
+    assert rows["images/hero/series2/hero2.png"].series == "series2"
+
+
+def test_characters_of_one_name_in_two_series_are_two(data: Path) -> None:
+    characters(
+        data,
+        [["images/hero/series0/hero0.png", "Aki", "A"], ["images/villain/series0/villain0.png", "Aki", "B"]],
+    )
+    groups = {r.path: r.group for r in index(data, group="character").rows}
+    assert groups["images/hero/series0/hero0.png"] != groups["images/villain/series0/villain0.png"]
+
+
+def test_labels_csv_overrides_the_folder(data: Path) -> None:
+    (data / "metadata").mkdir()
+    (data / "metadata" / "labels.csv").write_text("file,label\nimages/hero/series0/hero0.png,villain\n")
+    labels = {r.path: r.label for r in index(data).rows}
+    assert labels["images/hero/series0/hero0.png"] == "villain"
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "said"),
+    [
+        (
+            [["images/hero/gone.png", "Aki", "Sky"]],
+            "file,character,series",
+            "line 2: no file 'images/hero/gone.png'",
+        ),
+        ([["images/hero/series0/hero0.png", "a", "b"]] * 2, "file,character,series", "line 3: a second line"),
+        ([["x", "a", "b"]], "path,character,series", "lacks the column file"),
+    ],
+)
+def test_a_metadata_row_that_fits_no_file_is_named(
+    data: Path, rows: list[list[str]], header: str, said: str
+) -> None:
+    characters(data, rows, header)
+    with pytest.raises(MetadataError) as caught:
+        index(data)
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_the_same_bytes_in_one_class_are_one_row(data: Path) -> None:
+    source = data / "images/hero/series0/hero0.png"
+    (data / "images/hero/series0/copy.png").write_bytes(source.read_bytes())
+    made = index(data)
+    assert len(made.rows) == 24
+    assert made.summary["exact_duplicates"] == 1
+
+
+def test_the_same_bytes_in_two_classes_are_an_error_that_names_both(data: Path) -> None:
+    source = data / "images/hero/series0/hero0.png"
+    (data / "images/villain/series0/copy.png").write_bytes(source.read_bytes())
+    with pytest.raises(LabelConflict) as caught:
+        index(data)
+    assert "images/hero/series0/hero0.png" in str(caught.value)
+    assert "images/villain/series0/copy.png" in str(caught.value)
+
+
+def test_near_duplicates_share_a_group_across_series(data: Path) -> None:
+    original = Image.open(data / "images/hero/series0/hero0.png")
+    ImageEnhance.Brightness(original).enhance(1.02).save(data / "images/hero/series5/again.jpg", quality=95)
+    rows = {r.path: r for r in index(data).rows}
+    first, second = rows["images/hero/series0/hero0.png"], rows["images/hero/series5/again.jpg"]
+    assert first.cluster == second.cluster != ""
+    assert first.group == second.group == rows["images/hero/series5/hero5.png"].group == "series0 + series5"
+    off = {r.path: r for r in index(data, near_duplicate_distance=None).rows}
+    assert off["images/hero/series0/hero0.png"].group == "series0"
+
+
+def test_clusters_are_those_of_comparing_every_pair() -> None:
+    rng = np.random.default_rng(3)
+    base = [int(x) for x in rng.integers(0, 2**63, 40)]
+    hashes = base + [h ^ (1 << int(rng.integers(64))) ^ (1 << int(rng.integers(64))) for h in base[:20]]
+    for distance in (0, 1, 2, 4):
+        clusters = near_duplicate_clusters(hashes, distance)
+        for i in range(len(hashes)):
+            for j in range(i):
+                if (hashes[i] ^ hashes[j]).bit_count() <= distance:
+                    assert clusters[i] == clusters[j]
+        if distance < 2:
+            assert len(set(clusters)) >= 55
+
+
+def test_a_corrupt_picture_goes_to_quarantine_and_stops_nothing(data: Path) -> None:
+    (data / "images/hero/series0/broken.png").write_bytes(b"\x89PNG but no more")
+    (data / "images/hero/series0/line\nbreak.jpg").write_bytes(b"")
+    options = IndexOptions()
+    scanned = scan(data, options)
+    assert len(build_index(scanned, options).rows) == 24
+    assert [(q.path, q.reason) for q in scanned.quarantine] == [
+        ("images/hero/series0/broken.png", "not_an_image"),
+        ("images/hero/series0/line%0Abreak.jpg", "empty"),
+    ]
+    check_quarantine(scanned.quarantine, len(scanned.files), 0.1)
+    with pytest.raises(DataError, match=r"2 of 26 files .* data.quarantine_limit is 0.05"):
+        check_quarantine(scanned.quarantine, len(scanned.files), 0.05)
+
+
+def test_an_empty_class_one_class_and_no_data_are_told_apart(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match="dvc pull -r demo"):
+        index(tmp_path / "nothing")
+    (data / "images" / "mentor").mkdir()
+    with pytest.raises(DataError, match="class 'mentor': no image"):
+        index(data)
+    (data / "images" / "mentor" / "broken.png").write_bytes(b"no")
+    with pytest.raises(DataError, match="class 'mentor': not one usable image"):
+        index(data)
+
+
+def test_one_class_is_not_enough(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "hero"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(encoded(picture(0)))
+    with pytest.raises(DataError, match="1 class folders"):
+        index(tmp_path)
+
+
+def test_a_class_too_small_to_split_is_named(data: Path) -> None:
+    folder = data / "images" / "mentor"
+    folder.mkdir()
+    for i in range(2):
+        (folder / f"{i}.png").write_bytes(encoded(picture(500 + i)))
+    with pytest.raises(SplitError, match=r"class 'mentor' \(2 images in 2 groups\)"):
+        index(data)
+
+
+def test_hash_splits_never_move_a_group_when_others_join() -> None:
+    groups = [f"g{i}" for i in range(200)]
+    labels = ["a", "b"] * 100
+    before = assign_splits(labels, groups, SHARES, method="hash", seed=1)
+    after = assign_splits(
+        ["b", "a"] * 50 + labels, [f"new{i}" for i in range(100)] + groups, SHARES, method="hash", seed=1
+    )
+    assert after[100:] == before
+    assert 90 <= before.count("train") <= 150
+
+
+def test_a_group_in_two_splits_is_an_error() -> None:
+    with pytest.raises(SplitError, match="group 'g' stands in train and in test"):
+        check_splits(["a", "a"], ["g", "g"], ["train", "test"])
+
+
+def test_shares_are_met_for_any_ratio() -> None:
+    rng = np.random.default_rng(0)
+    groups = [f"s{rng.integers(70)}" for _ in range(400)]
+    labels = [("hero", "villain")[int(rng.random() < 0.4)] for _ in range(400)]
+    shares = {"train": 0.7, "val": 0.1, "test": 0.2}
+    splits = assign_splits(labels, groups, shares, method="stratified", seed=42)
+    for label in ("hero", "villain"):
+        chosen = [s for s, one in zip(splits, labels, strict=True) if one == label]
+        for split, share in shares.items():
+            assert abs(chosen.count(split) / len(chosen) - share) < 0.05
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.png", "100%.png", "new\nline.png", "キャラ.png", "emoji 😀.png", "bad\udcff.png"]
+)
+def test_escaped_paths_come_back(name: str) -> None:
+    escaped = escape_path(name)
+    escaped.encode("utf-8")
+    assert "\n" not in escaped
+    assert unescape_path(escaped) == name

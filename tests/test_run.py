@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import encoded, picture
+
+from extractors.base import Extractor, Rows
+from extractors.run import Report, RunOptions, extract
+from featurestore.cache import RowCache
+from featurestore.errors import DataError, NonFiniteRow
+from featurestore.spec import FeatureSpec, Status
+from featurestore.store import Reader
+
+
+class MeanColour:
+    """An extractor that counts its calls: the mean of each channel."""
+
+    def __init__(self, *, thread_safe: bool = True, fail_at: int | None = None, version: int = 1) -> None:
+        self.spec = FeatureSpec("mean", version, {}, ("red", "green", "blue"))
+        self.thread_safe = thread_safe
+        self.fail_at = fail_at
+        self.n_images = 0
+        self.threads: set[int] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Rows:
+        with self._lock:
+            self.n_images += len(images)
+            self.threads.add(threading.get_ident())
+        values = np.array([image.mean(axis=(0, 1)) for image in images], dtype=np.float32)
+        status = np.zeros(len(images), np.uint8)
+        dark = values.mean(axis=1) < 20
+        values[dark], status[dark] = np.nan, Status.NO_FACE
+        if self.fail_at is not None and self.n_images >= self.fail_at:
+            values[-1, 1] = np.inf
+        return Rows(values, status)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> dict[str, Path]:
+    folder = tmp_path / "data" / "images"
+    folder.mkdir(parents=True)
+    return dict(sorted(add(folder, i) for i in range(40)))
+
+
+def add(folder: Path, seed: int) -> tuple[str, Path]:
+    data = encoded(picture(seed) if seed != 7 else np.zeros((32, 32, 3), np.uint8))
+    file = folder / f"{seed}.png"
+    file.write_bytes(data)
+    return hashlib.sha256(data).hexdigest(), file
+
+
+@pytest.fixture
+def run(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def call(
+        extractor: MeanColour, images: dict[str, Path], cache: str = "cache", **options: object
+    ) -> Report:
+        made = RunOptions(**{"root": tmp_path / "data", "max_pixels": 10**6, "batch_size": 4, **options})  # type: ignore[arg-type]
+        return extract(extractor, images, RowCache(tmp_path / cache), tmp_path / "features" / "mean.h5", made)
+
+    return call
+
+
+def store_bytes(tmp_path: Path) -> bytes:
+    return (tmp_path / "features" / "mean.h5").read_bytes()
+
+
+def test_the_fake_is_an_extractor() -> None:
+    assert isinstance(MeanColour(), Extractor)
+
+
+@pytest.mark.parametrize("thread_safe", [True, False])
+def test_every_image_has_its_row(tmp_path: Path, images: dict[str, Path], run, thread_safe: bool) -> None:
+    extractor = MeanColour(thread_safe=thread_safe)
+    assert run(extractor, images, workers=2) == Report(extracted=40, from_cache=0, from_store=0, not_ok=1)
+    assert len(extractor.threads) == 1 or thread_safe
+    with Reader(tmp_path / "features" / "mean.h5") as store:
+        values, status = store.matrix(list(images)), store.statuses(list(images))
+    for path, row, one in zip(images.values(), values, status[:, 0], strict=True):
+        if path.name == "7.png":
+            assert one == Status.NO_FACE
+            assert np.isnan(row).all()
+        else:
+            assert row == pytest.approx(picture(int(path.stem)).mean(axis=(0, 1)), rel=1e-6)
+
+
+def test_the_bytes_do_not_depend_on_how_the_rows_came_together(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    run(MeanColour(), images, workers=1)
+    cold = store_bytes(tmp_path)
+    assert run(MeanColour(), images).reused == 40
+    assert store_bytes(tmp_path) == cold
+    for cache, options in {
+        "b": {"workers": 4, "batch_size": 1},
+        "c": {"batch_size": 7, "commit_rows": 1},
+    }.items():
+        (tmp_path / "features" / "mean.h5").unlink()
+        assert run(MeanColour(), dict(reversed(images.items())), cache, **options).extracted == 40
+        assert store_bytes(tmp_path) == cold
+
+
+def test_adding_three_images_extracts_three_rows_and_removing_them_none(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    run(MeanColour(), images)
+    before = store_bytes(tmp_path)
+    more = images | dict(add(tmp_path / "data" / "images", seed) for seed in (100, 101, 102))
+    extractor = MeanColour()
+    assert run(extractor, more) == Report(extracted=3, from_cache=40, from_store=0, not_ok=1)
+    assert extractor.n_images == 3
+    assert run(MeanColour(), images).extracted == 0
+    assert store_bytes(tmp_path) == before
+
+
+def test_rows_come_from_the_store_when_the_cache_is_gone(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    run(MeanColour(), images)
+    assert run(MeanColour(), images, "empty") == Report(extracted=0, from_cache=0, from_store=40, not_ok=1)
+
+
+def test_a_new_version_computes_every_row_and_going_back_none(images: dict[str, Path], run) -> None:
+    run(MeanColour(), images)
+    assert run(MeanColour(version=2), images).extracted == 40
+    assert run(MeanColour(), images).extracted == 0
+
+
+@pytest.mark.parametrize("thread_safe", [True, False])
+def test_what_was_computed_before_an_error_is_kept(images: dict[str, Path], run, thread_safe: bool) -> None:
+    broken = MeanColour(fail_at=20, thread_safe=thread_safe)
+    with pytest.raises(NonFiniteRow, match=r"\.png: the row of mean is not finite in green"):
+        run(broken, images, workers=1, batch_size=2)
+    after = MeanColour()
+    report = run(after, images)
+    assert report.from_cache >= 18
+    assert after.n_images == 40 - report.from_cache
+
+
+def test_a_file_that_changed_since_it_was_indexed_is_an_error(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    (tmp_path / "data" / "images" / "11.png").write_bytes(encoded(picture(999)))
+    with pytest.raises(DataError, match=r"11\.png: changed since it was indexed; run: dvc repro"):
+        run(MeanColour(), images)
+
+
+def test_a_damaged_segment_is_set_aside_and_its_rows_computed_again(
+    tmp_path: Path, images: dict[str, Path], run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(MeanColour(), images, commit_rows=10)
+    whole = store_bytes(tmp_path)
+    (tmp_path / "features" / "mean.h5").unlink()
+    segments = sorted((tmp_path / "cache").rglob("*.h5"))
+    assert len(segments) >= 3
+    data = bytearray(segments[0].read_bytes())
+    with Reader(segments[0]) as reader:
+        n_lost, offset = len(reader), reader._layout["value"][2]
+    data[offset] ^= 1
+    segments[0].write_bytes(data)
+    extractor = MeanColour()
+    assert run(extractor, images).extracted == extractor.n_images == n_lost
+    assert store_bytes(tmp_path) == whole
+    assert "set aside" in caplog.text
+    assert segments[0].with_name(segments[0].name + ".damaged").exists()
+
+
+def test_a_damaged_store_is_not_trusted(tmp_path: Path, images: dict[str, Path], run) -> None:
+    run(MeanColour(), images)
+    whole = store_bytes(tmp_path)
+    (tmp_path / "features" / "mean.h5").write_bytes(whole[:-100])
+    assert run(MeanColour(), images, "empty").extracted == 40
+    assert store_bytes(tmp_path) == whole
+
+
+def test_unfinished_writes_are_never_read(tmp_path: Path, images: dict[str, Path], run) -> None:
+    run(MeanColour(), images)
+    segment = next((tmp_path / "cache").rglob("*.h5"))
+    (segment.parent / ".tmp-1-x").write_bytes(b"half")
+    (segment.parent / ".tmp-2-y.h5").write_bytes(b"half")
+    assert run(MeanColour(), images).from_cache == 40
