@@ -1,0 +1,200 @@
+"""A trained head on disk: ``model/``.
+
+::
+
+    pipeline.skops   the fitted Head in canonical form (`classifiers.canonical`)
+    booster.json     XGBoost's trees, where the head is xgb: inside skops they never repeat
+    card.json        what was trained on what, and the sha256 of the other files
+
+Owns the folder's layout and the checks at load. The same fitted head gives the same bytes in any
+process; a file that is not the one that the card names is refused. There is no pickle.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classifiers import canonical
+from featurestore.errors import MissingData, StoreDamaged, StoreVersionError
+from featurestore.files import write_bytes_atomic, write_text_atomic
+
+if TYPE_CHECKING:
+    from classifiers.head import Head
+
+__all__ = ["BOOSTER", "CARD", "FORMAT", "PIPELINE", "load_model", "save_model"]
+
+FORMAT = 1
+PIPELINE = "pipeline.skops"
+BOOSTER = "booster.json"
+CARD = "card.json"
+
+_AGAIN = "run: dvc repro train"
+
+
+def save_model(folder: Path, head: Head, card: Mapping[str, Any]) -> None:
+    """Write a fitted head and its card; the card comes last and makes the rest valid.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; a booster of an earlier model is removed.
+    head : Head
+        Fitted; not changed.
+    card : mapping
+        JSON values. The keys ``format`` and ``files`` are set here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    bare, booster = _parted(head)
+    parts = {PIPELINE: canonical.dumps(bare)}
+    if booster is None:
+        (folder / BOOSTER).unlink(missing_ok=True)
+    else:
+        parts[BOOSTER] = bytes(booster.save_raw("json"))
+    for name, data in parts.items():
+        write_bytes_atomic(folder / name, data)
+    whole = {
+        **card,
+        "format": FORMAT,
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in parts.items()
+        },
+    }
+    text = json.dumps(whole, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(folder / CARD, text + "\n")
+
+
+def load_model(folder: Path) -> tuple[Head, dict[str, Any]]:
+    """The head and its card, after every check.
+
+    Raises
+    ------
+    MissingData
+        If a file is not there.
+    StoreVersionError
+        If the card is of another format.
+    StoreDamaged
+        If a file is not the one that the card names, or holds what no head is made of.
+    """
+    from classifiers.head import Head
+
+    card = _card(folder / CARD)
+    parts = {name: _part(folder / name, about) for name, about in card["files"].items()}
+    where = str(folder / PIPELINE)
+    head = canonical.loads(parts[PIPELINE], where=where)
+    if not isinstance(head, Head) or not hasattr(head, "pipeline_"):
+        raise StoreDamaged(f"{where}: holds no fitted head; {_AGAIN}")
+    try:
+        model = _xgboost(head)
+        if (model is None) != (BOOSTER not in parts):
+            raise ValueError("booster.json goes with xgb, and with it alone")
+        if model is not None:
+            model._Booster = _booster(parts[BOOSTER], head.n_features_in_)
+        _check_trees(head)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise StoreDamaged(f"{where}: damaged: {error}; {_AGAIN}") from error
+    return head, card
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingData(f"{path}: not there; {_AGAIN}") from None
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(_read(path))
+        version, files = card["format"], card["files"]
+        names = set(files)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreDamaged(f"{path}: no model card ({error!r}); {_AGAIN}") from error
+    if version != FORMAT:
+        raise StoreVersionError(f"{path}: format {version!r}; this kyara reads {FORMAT}; {_AGAIN}")
+    if PIPELINE not in names or names - {PIPELINE, BOOSTER}:
+        raise StoreDamaged(f"{path}: names the files {sorted(names)}; {_AGAIN}")
+    whole: dict[str, Any] = card
+    return whole
+
+
+def _part(path: Path, about: Any) -> bytes:
+    data = _read(path)
+    if not isinstance(about, dict) or hashlib.sha256(data).hexdigest() != about.get("sha256"):
+        raise StoreDamaged(f"{path}: not the file that {CARD} names (sha256 differs); {_AGAIN}")
+    return data
+
+
+def _xgboost(head: Head) -> Any:
+    """The fitted XGBClassifier inside a head, or None."""
+    model = getattr(head.pipeline_[-1], "estimator_", None)
+    return model if type(model).__module__.startswith("xgboost.") else None
+
+
+def _parted(head: Head) -> tuple[Head, Any]:
+    """A shallow copy of the head without its booster, and the booster."""
+    model = _xgboost(head)
+    if model is None:
+        return head, None
+    booster = model.get_booster()
+    bare, pipeline, wrapper = (copy.copy(x) for x in (head, head.pipeline_, head.pipeline_[-1]))
+    wrapper.estimator_ = copy.copy(model)
+    del wrapper.estimator_._Booster
+    pipeline.steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], wrapper)]
+    bare.pipeline_ = pipeline
+    return bare, booster
+
+
+def _booster(data: bytes, n_features: int) -> Any:
+    import xgboost
+
+    for tree in json.loads(data)["learner"]["gradient_booster"]["model"]["trees"]:
+        left, right, split = (
+            np.asarray(tree[k], dtype=np.int64) for k in ("left_children", "right_children", "split_indices")
+        )
+        _check_nodes(left, right, split, leaf=left == -1, n_features=n_features)
+    try:
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(data))
+        booster.set_param({"nthread": 1, "device": "cpu"})
+    except xgboost.core.XGBoostError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return booster
+
+
+def _check_trees(head: Head) -> None:
+    """Refuse trees that point outside themselves: scikit-learn follows them without a check."""
+    model = head.pipeline_[-1]
+    for tree in getattr(model, "estimators_", ()):
+        nodes = tree.tree_.__getstate__()["nodes"]
+        left, right = nodes["left_child"], nodes["right_child"]
+        _check_nodes(left, right, nodes["feature"], leaf=left == -1, n_features=head.n_features_in_)
+    for tree in (tree for step in getattr(model, "_predictors", ()) for tree in step):
+        nodes = tree.nodes
+        if nodes["is_categorical"].any():
+            raise ValueError("a tree splits on categories; kyara has none")
+        _check_nodes(
+            nodes["left"].astype(np.int64),
+            nodes["right"].astype(np.int64),
+            nodes["feature_idx"],
+            leaf=nodes["is_leaf"].astype(bool),
+            n_features=head.n_features_in_,
+        )
+
+
+def _check_nodes(left: Any, right: Any, feature: Any, *, leaf: Any, n_features: int) -> None:
+    """Children come after their parent, inside the tree; a split's column exists."""
+    own = np.arange(len(left))
+    inner = ~leaf
+    for child in (left, right):
+        if not np.all((child[inner] > own[inner]) & (child[inner] < len(left))):
+            raise ValueError("a node of a tree points outside it")
+    if not np.all((feature[inner] >= 0) & (feature[inner] < n_features)):
+        raise ValueError("a node of a tree asks for a column that is not there")

@@ -1,0 +1,45 @@
+"""The study's hypotheses as a rule: fixed signs, no learning, a score that adds up from its parts.
+
+What drawing convention says of a villain: a cool, violet palette where the hero's is warm; hard
+edges; deep shadow; pointed rather than round shapes (Bar & Neta 2006); an aura; scars and red marks
+(Croley et al. 2017). The study names warm against cool as telling, and leaves the direction open: here
+warm speaks for the hero, as it does in the demo cast by construction. Nothing here is fitted to a label.
+"""
+
+from __future__ import annotations
+
+from classifiers.heads._pipeline import Classifier, pipeline
+
+__all__ = ["HYPOTHESES", "build"]
+
+#: Hypothesis -> column -> +1 where more of it speaks for the positive class, -1 where less does.
+HYPOTHESES: dict[str, dict[str, int]] = {
+    "warm_palette": {"design/warm_share": -1, "design/cool_share": 1},
+    "edge_sharpness": {"design/edge_strength": 1, "design/laplacian_variance": 1},
+    "shadow_density": {"design/shadow_density": 1},
+    "angularity": {"design/angularity": 1, "design/roundness": -1},
+    "aura": {"design/aura_dark_share": 1, "design/aura_glow_share": 1},
+    "scars": {"design/scar_likelihood": 1, "design/red_mark_share": 1},
+}
+
+
+def build(*, seed: int, n_classes: int, positive: int, temperature: float = 0.4) -> Classifier:
+    """The rule: mean over hypotheses of the mean of their signed, standardised columns.
+
+    Parameters
+    ----------
+    temperature : float
+        The score at which the odds for the positive class are e to 1. Six independent
+        hypotheses give a score of standard deviation 1 / sqrt(6) = 0.4.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not above 0.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be above 0, not {temperature!r}")
+
+    from classifiers.heads._rule import Rule
+
+    return pipeline(Rule(positive=positive, temperature=temperature), scale=False, named=True)

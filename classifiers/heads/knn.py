@@ -1,0 +1,43 @@
+"""Nearest neighbours, each class's votes divided by its share of the train rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from classifiers.heads._pipeline import Classifier, pipeline
+
+__all__ = ["build"]
+
+
+def build(
+    *,
+    seed: int,
+    n_classes: int,
+    positive: int,
+    n_neighbors: int = 15,
+    weights: Literal["uniform", "distance"] = "distance",
+    metric: Literal["euclidean", "cosine"] = "euclidean",
+) -> Classifier:
+    """The k nearest neighbours on scaled columns, by brute force: nothing in it is random.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Neighbours that vote (never more than there are train rows).
+    weights : {"uniform", "distance"}
+        Whether near neighbours count for more.
+    metric : {"euclidean", "cosine"}
+        ``cosine`` suits long embeddings.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from classifiers.heads._balanced import BalancedVotes
+
+    return pipeline(
+        BalancedVotes(
+            KNeighborsClassifier(
+                n_neighbors=n_neighbors, weights=weights, metric=metric, algorithm="brute", n_jobs=1
+            )
+        ),
+        scale=True,
+    )

@@ -1,0 +1,33 @@
+"""Support vector machine with an RBF kernel, its margin turned into probabilities by folds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from classifiers.heads._pipeline import Classifier, pipeline
+
+__all__ = ["build"]
+
+
+def build(
+    *,
+    seed: int,
+    n_classes: int,
+    positive: int,
+    C: float = 1.0,
+    gamma: Literal["scale", "auto"] | float = "scale",
+) -> Classifier:
+    """RBF support vector classifier on scaled columns.
+
+    Parameters
+    ----------
+    C : float
+        Inverse of the regularisation.
+    gamma : {"scale", "auto"} or float
+        Width of the kernel; ``scale`` is 1 / (d x variance), ``auto`` 1 / d.
+    """
+    from sklearn.svm import SVC
+
+    from classifiers.heads._balanced import Calibrated
+
+    return pipeline(Calibrated(SVC(C=C, kernel="rbf", gamma=gamma, random_state=seed)), scale=True)

@@ -1,0 +1,78 @@
+"""Gradient-boosted trees by XGBoost, with rows and columns sampled for each tree."""
+
+from __future__ import annotations
+
+from classifiers.heads._pipeline import Classifier, pipeline
+
+__all__ = ["build"]
+
+
+def build(
+    *,
+    seed: int,
+    n_classes: int,
+    positive: int,
+    n_estimators: int = 200,
+    max_depth: int = 3,
+    learning_rate: float = 0.06,
+    subsample: float = 0.8,
+    colsample_bytree: float = 0.5,
+    min_child_weight: float = 1.0,
+    reg_lambda: float = 1.0,
+) -> Classifier:
+    """Boosted shallow trees on the CPU, one thread.
+
+    Parameters
+    ----------
+    n_estimators : int
+        Trees (for each class, where there are more than two).
+    max_depth : int
+        Depth of a tree.
+    learning_rate : float
+        Shrinkage of each tree.
+    subsample, colsample_bytree : float
+        Share of the rows and of the columns that each tree sees.
+    min_child_weight : float
+        Least sum of second derivatives in a leaf.
+    reg_lambda : float
+        L2 penalty on the leaves' values.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range: XGBoost itself would say so only when it is fitted.
+    """
+    for name, value, low, high in (
+        ("n_estimators", n_estimators, 1, 100_000),
+        ("max_depth", max_depth, 1, 64),
+        ("learning_rate", learning_rate, 1e-6, 1),
+        ("subsample", subsample, 1e-6, 1),
+        ("colsample_bytree", colsample_bytree, 1e-6, 1),
+        ("min_child_weight", min_child_weight, 0, 1e9),
+        ("reg_lambda", reg_lambda, 0, 1e9),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value!r}")
+
+    from xgboost import XGBClassifier
+
+    from classifiers.heads._balanced import Balanced
+
+    return pipeline(
+        Balanced(
+            XGBClassifier(
+                n_estimators=n_estimators,
+                max_depth=max_depth,
+                learning_rate=learning_rate,
+                subsample=subsample,
+                colsample_bytree=colsample_bytree,
+                min_child_weight=min_child_weight,
+                reg_lambda=reg_lambda,
+                tree_method="hist",
+                device="cpu",
+                n_jobs=1,
+                random_state=seed,
+            )
+        ),
+        scale=False,
+    )

@@ -1,0 +1,197 @@
+"""The command lines as a user meets them: one line, an exit code, and nothing heavy for --help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, encoded, picture
+
+from featurestore import console
+from featurestore.errors import KyaraError, MissingExtra, MissingRepository, UsageError
+from featurestore.spec import FeatureSpec
+from featurestore.store import StoreRows, pack_keys, write_store
+
+PACKAGES = ("featurestore", "extractors", "classifiers", "collection")
+HEAVY = ("numpy", "h5py", "pandas", "torch", "sklearn", "dvc", "numba", "cv2", "scipy")
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The error line; fails if there is a traceback or more than one."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("kyara: error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [*([p, "--help"] for p in PACKAGES), ["extractors", "ls"], ["classifiers", "ls"]]
+)
+def test_help_and_listing_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = {['x', *arguments[1:]]!r}\n"
+        "try:\n"
+        f"    runpy.run_module({arguments[0]!r}, run_name='__main__')\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_threads_are_pinned_before_numpy_is_there(package: str) -> None:
+    code = (
+        f"import os, sys, importlib; importlib.import_module('{package}.__main__');"
+        "assert 'numpy' not in sys.modules; assert os.environ['OPENBLAS_NUM_THREADS'] == '1'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_index_is_clean_and_writes_its_three_files(command: Command, workspace: Path) -> None:
+    done = command("featurestore", "index")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "24 images (12 hero, 12 villain) in 12 groups; split by series" in done.stdout
+    for name in ("dataset.csv", "results/quarantine.csv", "results/data.json"):
+        assert (workspace / name).is_file()
+
+
+def test_a_wrong_param_ends_with_two(command: Command, workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(text.replace("model: logreg", "model: nosuch"))
+    done = command("featurestore", "check")
+    assert done.returncode == 2
+    assert "model: no 'nosuch'; one of: convention, dummy, extratrees, hgb, knn, lda, logreg" in one_line(
+        done
+    )
+
+
+def test_an_unknown_extractor_ends_with_two(command: Command) -> None:
+    done = command("extractors", "run", "nosuch")
+    assert done.returncode == 2
+    assert "no 'nosuch'; one of: design" in one_line(done)
+
+
+def test_too_many_bad_pictures_end_with_three_and_are_listed(command: Command, workspace: Path) -> None:
+    for i in range(4):
+        (workspace / f"data/images/hero/bad{i}.jpg").write_bytes(b"no picture")
+    done = command("featurestore", "index")
+    assert done.returncode == 3
+    assert "those that results/quarantine.csv lists" in one_line(done)
+    assert (workspace / "results/quarantine.csv").read_text().count("not_an_image") == 4
+
+
+def test_a_corrupt_picture_within_the_limit_ends_with_zero(command: Command, workspace: Path) -> None:
+    (workspace / "data/images/hero/bad.jpg").write_bytes(encoded(picture(9), "JPEG")[:100])
+    done = command("featurestore", "index")
+    assert done.returncode == 0
+    assert "1 files in results/quarantine.csv" in done.stdout
+
+
+def test_no_data_ends_with_four(command: Command, workspace: Path) -> None:
+    (workspace / "data").rename(workspace / "elsewhere")
+    done = command("featurestore", "index")
+    assert done.returncode == 4
+    assert "dvc pull -r demo data.dvc" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["extractors", "run", "design"], "dvc repro prepare@design"),
+        (["featurestore", "fuse"], "dvc repro index"),
+        (["featurestore", "show", "features/design.h5"], "dvc repro"),
+        (["classifiers", "train"], "dvc repro"),
+        (["classifiers", "final"], "dvc repro"),
+    ],
+)
+def test_a_missing_earlier_step_ends_with_four_and_names_it(
+    command: Command, arguments: list[str], said: str
+) -> None:
+    done = command(*arguments)
+    assert done.returncode == 4
+    assert said in one_line(done)
+
+
+def test_outside_a_repository_params_are_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "featurestore", "check"],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "run kyara's commands in the root of its repository" in one_line(done)
+
+
+def test_ls_and_show_describe_stores_and_pictures(command: Command, workspace: Path) -> None:
+    assert "no stores yet" in command("featurestore", "ls").stdout
+    command("featurestore", "index")
+    rows = (workspace / "dataset.csv").read_text().splitlines()[1:]
+    keys = [row.split(",")[0] for row in rows]
+    values = np.arange(48, dtype=np.float32).reshape(24, 2)
+    spec = FeatureSpec("toy", 1, {}, ("a", "b"))
+    write_store(
+        workspace / "features/toy.h5", spec, StoreRows(pack_keys(keys), values, np.zeros((24, 1), np.uint8))
+    )
+    listed = command("featurestore", "ls")
+    assert f"{spec.fingerprint[:16]}" in listed.stdout
+    for what in (keys[3], keys[3][:10], "data/" + rows[3].split(",")[1], rows[3].split(",")[1]):
+        shown = command("featurestore", "show", what)
+        assert shown.returncode == 0, shown.stderr
+        assert "toy: ok" in shown.stdout
+        assert f"{6:.6g}" in shown.stdout
+    assert spec.to_json() in command("featurestore", "show", "features/toy.h5").stdout
+    nothing = command("featurestore", "show", "ffff")
+    assert nothing.returncode == 2
+    assert "means 0 images" in one_line(nothing)
+
+
+def test_ls_names_a_damaged_store(command: Command, workspace: Path) -> None:
+    (workspace / "features").mkdir()
+    (workspace / "features/toy.h5").write_bytes(b"no store")
+    done = command("featurestore", "ls")
+    assert done.returncode == 3
+    assert "features/toy.h5" in one_line(done)
+
+
+def test_doctor_says_what_there_is(command: Command, own_cache: Path) -> None:
+    done = command("extractors", "doctor")
+    for word in ("Python", "cores", "memory", "disk", "GPU", "libGL", "extra clip", "weights", "row cache"):
+        assert word in done.stdout
+    assert str(own_cache) in done.stdout
+    assert "NO  git repository   no .git here" in done.stdout
+    assert done.returncode == 4
+    quiet = command("extractors", "doctor", "--quiet")
+    assert "Python" not in quiet.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(command: Command, workspace: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m classifiers ls | head -1",
+        shell=True, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("x"), 2), (MissingRepository("x"), 4), (MissingExtra("x"), 4), (KyaraError("x"), 1)],
+)
+def test_exit_codes_come_from_the_tree(
+    error: KyaraError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: list[str]) -> None:
+        raise error
+
+    assert console.run(fail, []) == code
+    assert capsys.readouterr().err == "kyara: error: x\n"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from conftest import encoded, picture
+
+from collection.importing import DEMO_MARK, import_folder, write_template
+from featurestore.errors import DataError, MissingData, UsageError
+from featurestore.index import IndexOptions, build_index, scan
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of one's own: <label>/<picture>, no images/ above."""
+    root = tmp_path / "mine"
+    for label, seed in (("cat", 1000), ("dog", 2000)):
+        for i in range(5):
+            file = root / label / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(encoded(picture(seed + i)))
+    return root
+
+
+def files(root: Path) -> list[str]:
+    return sorted(f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
+
+
+def test_replace_leaves_only_the_new_pictures(data: Path, mine: Path) -> None:
+    made = import_folder(mine, data, replace=True)
+    assert made.n_images == {"cat": 5, "dog": 5}
+    assert files(data) == [f"images/{label}/{i}.png" for label in ("cat", "dog") for i in range(5)]
+    assert [f.name for f in data.parent.iterdir() if f.name.startswith(".")] == []
+    options = IndexOptions()
+    assert build_index(scan(data, options), options).summary["split_kind"] == "image-wise split"
+
+
+def test_add_keeps_what_was_there_and_joins_the_tables(data: Path, mine: Path) -> None:
+    (data / "metadata").mkdir()
+    (data / "metadata" / "characters.csv").write_text("file,series\nimages/hero/series0/hero0.png,Sky\n")
+    (mine / "metadata").mkdir()
+    (mine / "metadata" / "characters.csv").write_text("file,character\nimages/cat/1.png,Tama\n")
+    made = import_folder(mine, data, replace=False)
+    assert made.metadata == ("metadata/characters.csv",)
+    assert len(files(data / "images")) == 34
+    with (data / "metadata" / "characters.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(r["file"], r["series"], r["character"]) for r in rows] == [
+        ("images/hero/series0/hero0.png", "Sky", ""),
+        ("images/cat/1.png", "", "Tama"),
+    ]
+
+
+def test_adding_twice_changes_nothing_and_a_clash_is_an_error(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=False)
+    import_folder(mine, data, replace=False)
+    (mine / "cat" / "1.png").write_bytes(encoded(picture(3000)))
+    before = files(data)
+    with pytest.raises(DataError, match=r"the first images/cat/1\.png"):
+        import_folder(mine, data, replace=False)
+    assert files(data) == before
+
+
+def test_pictures_are_never_mixed_with_the_demo_cast_in_silence(data: Path, mine: Path) -> None:
+    (data / DEMO_MARK).parent.mkdir()
+    (data / DEMO_MARK).write_text("{}\n")
+    with pytest.raises(UsageError, match="holds the demo cast"):
+        import_folder(mine, data, replace=False)
+    import_folder(mine, data, replace=False, keep_demo=True)
+    import_folder(mine, data, replace=True)
+    assert not (data / DEMO_MARK).exists()
+
+
+def test_a_folder_that_is_no_study_is_refused_and_nothing_changes(data: Path, tmp_path: Path) -> None:
+    before = files(data)
+    with pytest.raises(MissingData, match="no folder"):
+        import_folder(tmp_path / "gone", data, replace=True)
+    one = tmp_path / "one" / "cat"
+    one.mkdir(parents=True)
+    (one / "a.png").write_bytes(encoded(picture(0)))
+    with pytest.raises(DataError, match=r"1 class folders \(cat\)"):
+        import_folder(tmp_path / "one", data, replace=True)
+    with pytest.raises(UsageError, match="is the data folder itself"):
+        import_folder(data, data, replace=True)
+    assert files(data) == before
+
+
+def test_the_template_lists_every_picture_once(mine: Path, data: Path) -> None:
+    target = write_template(mine)
+    with target.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 10
+    assert list(rows[0]) == ["file", "character", "series"]
+    with pytest.raises(UsageError, match="exists"):
+        write_template(mine)
+    import_folder(mine, data, replace=True)
+    options = IndexOptions()
+    assert len(build_index(scan(data, options), options).rows) == 10
+
+
+def test_names_with_anything_in_them_are_copied(mine: Path, data: Path) -> None:
+    for name in ("with space.png", "-dash.png", "new\nline.png", "キャラ.png", "$(touch x).png"):
+        (mine / "cat" / name).write_bytes(encoded(picture(hash(name) % 1000 + 5000)))
+    import_folder(mine, data, replace=True)
+    assert len(files(data)) == 15
+    options = IndexOptions()
+    rows = build_index(scan(data, options), options).rows
+    assert any(r.path == "images/cat/new%0Aline.png" for r in rows)
