@@ -1,0 +1,261 @@
+"""The study's rows: features beside labels, groups and splits, checked before any head sees them.
+
+Owns reading ``features.h5`` and ``dataset.csv`` together, and the refusal of what no head should be
+given. Refuses to know heads and scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.errors import DataError, MissingData, NonFiniteRow, ParamsError, SplitError
+from featurestore.spec import Status, canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["IMAGE_WISE", "Study", "check_model", "check_positive", "read_study", "rows_digest"]
+
+#: What every table says where nothing but the picture itself is a group.
+IMAGE_WISE = "image-wise split"
+
+Texts = npt.NDArray[Any]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One row an image, in the order of the keys.
+
+    Attributes
+    ----------
+    features : DataFrame of float64, shape (n, d)
+        NaN where a row's block could not be computed.
+    keys, paths, labels, groups, splits : ndarray of str, shape (n,)
+    status : ndarray of uint8, shape (n, b)
+        `featurestore.spec.Status` of each block of columns.
+    blocks : tuple of str
+        The extractors.
+    fitted_on : mapping of str to str
+        Digest of the rows that an extractor learned from; empty if none learns.
+    fingerprint : str
+        Of the store.
+    split_kind : str
+        ``"split by series"`` or `IMAGE_WISE`.
+    """
+
+    features: pd.DataFrame
+    keys: Texts
+    paths: Texts
+    labels: Texts
+    groups: Texts
+    splits: Texts
+    status: npt.NDArray[np.uint8]
+    blocks: tuple[str, ...]
+    fitted_on: Mapping[str, str]
+    fingerprint: str
+    split_kind: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of the whole data set, sorted."""
+        return tuple(np.unique(self.labels).tolist())
+
+    def codes(self, labels: Texts) -> Rows:
+        """Labels as positions in `classes`."""
+        return np.searchsorted(np.asarray(self.classes), labels)
+
+    def rows_of(self, *splits: str) -> Rows:
+        """Positions of the rows of some splits, ascending."""
+        return np.flatnonzero(np.isin(self.splits, splits))
+
+    def class_shares(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Share of each class among some rows, shape (k,)."""
+        counts = np.bincount(self.codes(self.labels[rows]), minlength=len(self.classes))
+        shares: npt.NDArray[np.float64] = counts / max(1, len(rows))
+        return shares
+
+    def digest(self, rows: Rows) -> str:
+        """`rows_digest` of some rows."""
+        return rows_digest(self.keys[rows].tolist(), self.labels[rows].tolist())
+
+    def features_digest(self, rows: Rows) -> str:
+        """Sha256 (hex) of the columns' names and values of some rows.
+
+        The fingerprint of a fused store knows names and not the extractors' params, so that an
+        unchanged re-extraction stops there; only the values tell crop from pad.
+        """
+        values = np.ascontiguousarray(self.features.to_numpy()[rows], dtype="<f8")
+        names = canonical_json(list(self.features.columns)).encode()
+        return hashlib.sha256(names + values.tobytes()).hexdigest()
+
+    def coverage(self) -> dict[str, dict[str, float]]:
+        """Share of the rows that could be computed, for each extractor and class."""
+        return {
+            block: {
+                name: float((self.status[self.labels == name, i] == Status.OK).mean())
+                for name in self.classes
+            }
+            for i, block in enumerate(self.blocks)
+        }
+
+
+def rows_digest(keys: Sequence[str], labels: Sequence[str]) -> str:
+    """Sha256 (hex) of keys and labels, whatever their order.
+
+    Examples
+    --------
+    >>> rows_digest(["a", "b"], ["x", "y"]) == rows_digest(["b", "a"], ["y", "x"])
+    True
+    """
+    return hashlib.sha256(canonical_json(sorted(zip(keys, labels, strict=True))).encode()).hexdigest()
+
+
+def check_positive(positive: str, classes: tuple[str, ...]) -> int:
+    """Position of ``evaluation.positive`` among the classes.
+
+    Raises
+    ------
+    ParamsError
+        If it is none of them; the message names those there are.
+    """
+    if positive not in classes:
+        raise ParamsError(
+            f"evaluation.positive: no {positive!r} among the labels of dataset.csv; "
+            f"one of: {', '.join(classes)}"
+        )
+    return classes.index(positive)
+
+
+def check_model(card: Mapping[str, Any], study: Study, *, where: str = "model/") -> None:
+    """Refuse a saved model that was fitted on other features or other pictures than the study's.
+
+    Raises
+    ------
+    DataError
+    """
+    train = study.rows_of("train")
+    now = (study.features_digest(train), study.digest(train))
+    if (card.get("features_digest"), card.get("train_digest")) != now:
+        raise DataError(
+            f"{where} was fitted on other features or pictures than features.h5 and dataset.csv hold now; "
+            "run: dvc repro"
+        )
+
+
+def _block_columns(columns: tuple[str, ...], blocks: tuple[str, ...]) -> list[npt.NDArray[np.bool_]]:
+    """Which columns belong to each block; a store that was not fused is one block."""
+    if len(blocks) == 1:
+        return [np.ones(len(columns), dtype=bool)]
+    owner = np.array([column.split("/", 1)[0] for column in columns])
+    return [owner == block for block in blocks]
+
+
+def _check_finite(
+    values: npt.NDArray[np.floating[Any]],
+    status: npt.NDArray[np.uint8],
+    columns: tuple[str, ...],
+    blocks: tuple[str, ...],
+    paths: Texts,
+    where: Path,
+) -> None:
+    """Infinity is nowhere right; NaN is the sign of a row that is not ok."""
+    bad = np.isinf(values)
+    masks = _block_columns(columns, blocks)
+    for i, mask in enumerate(masks):
+        bad |= np.isnan(values) & mask & (status[:, i] == Status.OK)[:, None]
+    if bad.any():
+        row, column = (int(places[0]) for places in np.nonzero(bad))
+        n_rows = int(bad.any(axis=1).sum())
+        owner = next(b for b, mask in zip(blocks, masks, strict=True) if mask[column])
+        raise NonFiniteRow(
+            f"{where}: the row of {paths[row]} says ok and holds {values[row, column]} in {columns[column]} "
+            f"({n_rows} such rows); run: dvc repro -sf extract@{owner} && dvc repro"
+        )
+
+
+def _check_groups(groups: Texts, splits: Texts, where: Path) -> None:
+    """What was seen in training must not come back in val or test as another picture of its group."""
+    order = np.lexsort((splits, groups))
+    group, split = groups[order], splits[order]
+    torn = (group[1:] == group[:-1]) & (split[1:] != split[:-1])
+    if torn.any():
+        first = int(np.flatnonzero(torn)[0])
+        raise SplitError(
+            f"{where}: group {str(group[first])!r} stands in {split[first]} and in {split[first + 1]}; "
+            "run: dvc repro -sf index && dvc repro"
+        )
+
+
+def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
+    """Join a feature store with the data set's index.
+
+    Parameters
+    ----------
+    features : Path
+        ``features.h5``, or any store.
+    dataset : Path
+        ``dataset.csv``.
+    group_by : {"series", "character", "none"}
+        What the groups were made from.
+
+    Raises
+    ------
+    MissingData
+        A file that an earlier stage makes is not there.
+    MissingRows
+        The store lacks rows of the data set.
+    NonFiniteRow
+        NaN in a row whose status is ok, or infinity anywhere.
+    SplitError
+        A group stands in two splits.
+    DataError
+        The data set is empty.
+    """
+    import pandas as pd
+
+    from featurestore.dataset import read_dataset
+    from featurestore.index import split_kind
+    from featurestore.store import Reader
+
+    for path, stage in ((dataset, "index"), (features, "fuse")):
+        if not path.is_file():
+            raise MissingData(f"no {path} here; run: dvc repro {stage}")
+    index = read_dataset(dataset).sort_values("key", kind="stable", ignore_index=True)
+    if not len(index):
+        raise DataError(f"{dataset} has no rows; put pictures into data/images/<label>/ and run: dvc repro")
+    text = {name: np.asarray(index[name].tolist(), dtype=str) for name in index.columns if name in _TEXT}
+    keys = text["key"].tolist()
+    with Reader(features) as store:
+        values, status = store.matrix(keys), store.statuses(keys)
+        spec, blocks, fingerprint = store.spec, store.blocks, store.spec.fingerprint
+    _check_groups(text["group"], text["split"], dataset)
+    _check_finite(values, status, spec.columns, blocks, text["path"], features)
+    learned = dict(spec.params.get("fitted_on") or {})
+    if spec.fitted_on:
+        learned[spec.name] = spec.fitted_on
+    alone = len(np.unique(text["group"])) == len(keys)
+    owned = text[group_by].tolist() if group_by in text else []
+    return Study(
+        features=pd.DataFrame(values.astype(np.float64), columns=list(spec.columns)),
+        keys=text["key"],
+        paths=text["path"],
+        labels=text["label"],
+        groups=text["group"],
+        splits=text["split"],
+        status=status,
+        blocks=blocks,
+        fitted_on=learned,
+        fingerprint=fingerprint,
+        split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
+    )
+
+
+_TEXT = frozenset({"key", "path", "label", "group", "split", "series", "character"})

@@ -1,0 +1,162 @@
+"""Honest scores of one head: ``cv`` over grouped folds, ``val`` by the saved model.
+
+Owns ``results/metrics.json`` and ``predictions.csv``. Refuses to read the test split; that is
+`classifiers.final`.
+
+``cv`` covers train and val: each image is scored once, by a head that was fitted on the other folds
+(imputing and scaling included). The decisions of all folds are pooled before a measure is taken, which
+gives the bootstrap one set of groups. AUC and average precision rank images within their fold alone,
+since the heads of two folds need not agree in level. ``val`` scores the model that was fitted on train.
+
+The shape of ``metrics.json``::
+
+    {"head": "logreg", "split": "split by series",
+     "cv": {"accuracy": 0.81, ..., "brier": 0.14, "n": 240, "groups": 49,
+            "notes": ["why an interval is missing"],
+            "table": [{"measure": "accuracy", "score": .., "low": .., "high": .., "majority": ..}, ..]},
+     "val": {the same},
+     "coverage": [{"extractor": "design", "class": "hero", "ok": 1.0, "n": 150}, ..]}
+
+DVC shows numbers and texts of nested blocks and drops lists: ``dvc metrics diff`` compares
+``cv.accuracy`` and its like, and intervals and the majority stay in the file. Where an extractor
+learned from train, ``cv`` is ``{"reason": ".."}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.data import Study
+from classifiers.metrics import Judged, Scores, score
+from classifiers.predictions import (
+    Classifier,
+    Predictions,
+    cross_validate,
+    cv_folds,
+    predict_rows,
+    predictions_csv,
+    why_no_cv,
+)
+from classifiers.splits import check_classes
+from classifiers.tables import rounded
+from featurestore.files import write_text_atomic
+
+__all__ = ["evaluate", "judge", "score_rows", "scores_block"]
+
+
+def judge(study: Study, predictions: Predictions, positive: int) -> Judged:
+    """Predictions beside the truth."""
+    truth = study.codes(study.labels[predictions.rows])
+    return Judged(truth, predictions.predicted, predictions.proba, positive, predictions.fold)
+
+
+def score_rows(study: Study, predictions: Predictions, *, positive: int, draws: int, seed: int) -> Scores:
+    """Measures with intervals; equal groups and seed give equal draws, so that heads are paired."""
+    return score(
+        judge(study, predictions, positive),
+        study.groups[predictions.rows],
+        class_shares=study.class_shares(predictions.fitted),
+        draws=draws,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def scores_block(scores: Scores) -> dict[str, Any]:
+    """Scores as a block of ``metrics.json``; an undefined measure is left out of the flat part."""
+    table: list[dict[str, Any]] = [
+        {
+            "measure": name,
+            "score": rounded(e.score),
+            "low": rounded(e.low),
+            "high": rounded(e.high),
+            "majority": rounded(e.majority),
+        }
+        for name, e in scores.estimates.items()
+    ]
+    flat: dict[str, Any] = {row["measure"]: row["score"] for row in table if row["score"] is not None}
+    return {
+        **flat,
+        "n": scores.n_images,
+        "groups": scores.n_groups,
+        "notes": list(scores.notes),
+        "table": table,
+    }
+
+
+def _coverage(study: Study) -> list[dict[str, Any]]:
+    return [
+        {"extractor": block, "class": name, "ok": rounded(share), "n": int((study.labels == name).sum())}
+        for block, shares in study.coverage().items()
+        for name, share in shares.items()
+    ]
+
+
+def evaluate(
+    study: Study,
+    model: Classifier,
+    make: Callable[[], Classifier],
+    *,
+    name: str,
+    positive: int,
+    folds: int,
+    draws: int,
+    seed: int,
+    results: Path,
+) -> Mapping[str, Any]:
+    """Score one head, write ``metrics.json``, ``predictions.csv`` and ``plots/`` under ``results``.
+
+    Parameters
+    ----------
+    model : Classifier
+        Fitted on train; it is scored on val.
+    make : callable
+        New heads of the same kind, for cv.
+    name : str
+        The head's name.
+
+    Returns
+    -------
+    mapping
+        What was written to ``metrics.json``.
+    """
+    from classifiers.plots import Shown, write_plots
+
+    val, train = study.rows_of("val"), study.rows_of("train")
+    check_classes(study.labels[train], study.classes, where="the train split")
+    parts = []
+    if not why_no_cv(study):
+        parts.append(cross_validate(study, make, cv_folds(study, folds=folds, seed=seed)))
+    parts.append(Predictions("val", val, *predict_rows(model, study, val), train))
+    scores = {part.name: score_rows(study, part, positive=positive, draws=draws, seed=seed) for part in parts}
+    document = {
+        "head": name,
+        "split": study.split_kind,
+        "cv": {"reason": why_no_cv(study)},
+        **{part: scores_block(one) for part, one in scores.items()},
+        "coverage": _coverage(study),
+    }
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(results / "metrics.json", text + "\n")
+    write_text_atomic(results / "predictions.csv", predictions_csv(study, parts))
+    shown = parts[0]
+    found = scores[shown.name]
+    rows = "train and val, out of fold" if shown.name == "cv" else "val, fitted on train"
+    write_plots(
+        results / "plots",
+        Shown(
+            judge(study, shown, positive),
+            study.groups[shown.rows],
+            study.classes,
+            found,
+            f"{name}, {shown.name}",
+            f"{found.n_images} images ({rows}) in {found.n_groups} groups\n{study.split_kind}",
+        ),
+        draws=draws,
+        seed=seed,
+    )
+    return document

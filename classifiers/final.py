@@ -1,0 +1,133 @@
+"""The locked test split: scored once, and every look is counted.
+
+Owns ``results/test.json`` and ``logs/looks.csv``. The log holds times and revisions, so it is no
+out of any stage and git ignores it. It is written before the scores are: a look that was had is
+counted even if nothing came of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from classifiers.data import Study, check_model
+from classifiers.evaluate import score_rows, scores_block
+from classifiers.metrics import Scores
+from classifiers.predictions import Classifier, Predictions, predict_rows
+from classifiers.tables import csv_text, rounded
+from featurestore.errors import SplitError
+from featurestore.files import write_text_atomic
+
+__all__ = ["LOOK_COLUMNS", "Final", "final", "git_revision", "log_look"]
+
+LOOK_COLUMNS = ("time", "revision", "head", "predictions", "n", "groups", "accuracy", "auc")
+
+
+@dataclass(frozen=True)
+class Final:
+    """The outcome of a look.
+
+    Attributes
+    ----------
+    document : mapping
+        What ``results/test.json`` holds.
+    n_looks : int
+        How often test was scored so far, this look included.
+    """
+
+    document: Mapping[str, Any]
+    n_looks: int
+
+
+def git_revision() -> str:
+    """The commit that is checked out, ``+`` behind it if files differ; empty without git."""
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--match=", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit.stdout.strip()
+
+
+def log_look(log: Path, look: Mapping[str, Any]) -> int:
+    """Append one look; returns how many there are now."""
+    looks: list[dict[str, Any]] = []
+    if log.is_file():
+        with log.open(encoding="utf-8", newline="") as stream:
+            looks = list(csv.DictReader(stream))
+    looks.append(dict(look))
+    write_text_atomic(
+        log, csv_text(LOOK_COLUMNS, [[row.get(name) for name in LOOK_COLUMNS] for row in looks])
+    )
+    return len(looks)
+
+
+def _digest(study: Study, predictions: Predictions) -> str:
+    """Sha256 of who was given which probabilities: the same model and pictures give the same."""
+    rows = zip(study.keys[predictions.rows].tolist(), predictions.proba.round(6).tolist(), strict=True)
+    return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
+
+
+def _look(study: Study, name: str, predictions: Predictions, scores: Scores, revision: str) -> dict[str, Any]:
+    return {
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "revision": revision,
+        "head": name,
+        "predictions": _digest(study, predictions),
+        "n": scores.n_images,
+        "groups": scores.n_groups,
+        "accuracy": rounded(scores.estimates["accuracy"].score),
+        "auc": rounded(scores.estimates["auc"].score),
+    }
+
+
+def final(
+    study: Study,
+    model: Classifier,
+    card: Mapping[str, Any],
+    *,
+    positive: int,
+    draws: int,
+    seed: int,
+    results: Path,
+    log: Path,
+) -> Final:
+    """Score the saved model on the test split, count the look, write ``test.json``.
+
+    Parameters
+    ----------
+    model, card
+        From `classifiers.artifact.load_model`.
+    log : Path
+        ``logs/looks.csv``.
+
+    Raises
+    ------
+    DataError
+        If the model was fitted on other features or pictures; no look is counted then.
+    SplitError
+        If the test split is empty.
+    """
+    check_model(card, study)
+    rows = study.rows_of("test")
+    if not len(rows):
+        raise SplitError("the test split is empty; raise split.test in params.yaml, then run: dvc repro")
+    predictions = Predictions("test", rows, *predict_rows(model, study, rows), study.rows_of("train"))
+    scores = score_rows(study, predictions, positive=positive, draws=draws, seed=seed)
+    name = str(card["head"])
+    n_looks = log_look(log, _look(study, name, predictions, scores, git_revision()))
+    document = {"head": name, "split": study.split_kind, "test": scores_block(scores)}
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text_atomic(results / "test.json", text + "\n")
+    return Final(document, n_looks)

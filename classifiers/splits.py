@@ -1,0 +1,92 @@
+"""Which rows a head is fitted on and which it is scored on.
+
+Owns the grouped folds and the checks in front of them. Refuses to know features and heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.errors import SplitError
+
+__all__ = ["check_classes", "check_foldable", "grouped_folds"]
+
+Rows = npt.NDArray[np.intp]
+
+
+def check_classes(labels: npt.NDArray[Any], classes: tuple[str, ...], *, where: str) -> None:
+    """Refuse rows in which a class is missing.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        The classes of the whole data set.
+    where : str
+        What the rows are, for the error: ``"the train split"``.
+
+    Raises
+    ------
+    SplitError
+    """
+    if len(classes) < 2:
+        raise SplitError(
+            f"only one class ({', '.join(classes) or 'none'}) in dataset.csv; a head needs two: add a folder "
+            "of pictures beside data/images/<label>/, then run: dvc repro"
+        )
+    missing = [name for name in classes if name not in set(labels.tolist())]
+    if missing:
+        raise SplitError(
+            f"{where} has no picture of class {', '.join(missing)} ({len(labels)} pictures in all); "
+            "add pictures in further groups, or set data.group: none in params.yaml, then run: dvc repro"
+        )
+
+
+def check_foldable(labels: npt.NDArray[Any], groups: npt.NDArray[Any], folds: int) -> None:
+    """Refuse a class that has fewer images or groups than there are folds.
+
+    Raises
+    ------
+    SplitError
+        Naming the class, its numbers and the next step.
+    """
+    for name in np.unique(labels).tolist():
+        of_class = labels == name
+        n_images, n_groups = int(of_class.sum()), len(np.unique(groups[of_class]))
+        if min(n_images, n_groups) < folds:
+            raise SplitError(
+                f"class {name!r} has {n_images} images in {n_groups} groups in train and val, fewer than "
+                f"evaluation.folds = {folds}; lower evaluation.folds or add pictures of further groups"
+            )
+
+
+def grouped_folds(
+    labels: npt.NDArray[Any], groups: npt.NDArray[Any], *, folds: int, seed: int
+) -> list[tuple[Rows, Rows]]:
+    """Seeded stratified folds that never split a group.
+
+    Returns
+    -------
+    list of (fitted, scored)
+        Positions in ``labels``; every position is scored once.
+
+    Raises
+    ------
+    SplitError
+        If a class is too small, or groups are so uneven that a fold would be empty or be fitted
+        without a class.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    check_foldable(labels, groups, folds)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    found = [(fitted, scored) for fitted, scored in splitter.split(labels, labels, groups)]
+    for number, (fitted, scored) in enumerate(found, start=1):
+        if len(scored) == 0 or len(np.unique(labels[fitted])) < len(np.unique(labels)):
+            raise SplitError(
+                f"fold {number} of {folds} would be empty or be fitted without a class: the groups are too "
+                "uneven; lower evaluation.folds or add pictures of further groups"
+            )
+    return found
