@@ -16,15 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collection.demo import DEMO_MARK
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.files import write_text_atomic
 from featurestore.images import EXTENSIONS
 from featurestore.metadata import CHARACTERS, LABELS, read_table
 
-__all__ = ["DEMO_MARK", "Imported", "import_folder", "write_template"]
-
-#: Stands in data/ when the images are the demo cast.
-DEMO_MARK = "metadata/demo.json"
+__all__ = ["Imported", "import_folder", "write_template"]
 
 
 @dataclass(frozen=True)

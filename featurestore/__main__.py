@@ -46,12 +46,13 @@ def _index(_: argparse.Namespace) -> int:
     made = index.build_index(scanned, options)
     index.write_index(made, dataset=DATASET, summary=RESULTS / "data.json")
     s = made.summary
-    labels = ", ".join(f"{n} {label}" for label, n in s["labels"].items())
+    labels = ", ".join(f"{one['images']} {one['label']}" for one in s["labels"])
     print(f"index: {s['images']} images ({labels}) in {s['groups']} groups; {s['split_kind']}")
-    if s["quarantined"] or s["exact_duplicates"]:
+    n_duplicates = s["files"][0]["exact_duplicates_left_out"]
+    if s["quarantined"] or n_duplicates:
         print(
             f"index: {s['quarantined']} files in results/quarantine.csv,"
-            f" {s['exact_duplicates']} exact duplicates left out"
+            f" {n_duplicates} exact duplicates left out"
         )
     return 0
 

@@ -268,29 +268,40 @@ def split_kind(group: str, owned: Sequence[str]) -> str:
 def _summary(
     rows: Sequence[DatasetRow], quarantine: Sequence[QuarantineRow], n_files: int, n_usable: int, kind: str
 ) -> dict[str, Any]:
+    """What results/data.json holds: DVC shows numbers and texts, and leaves the lists to the file."""
     clusters = Counter(r.cluster for r in rows if r.cluster)
-    mixed = {r.cluster for r in rows if r.cluster}
-    labels_of: dict[str, set[str]] = {c: {r.label for r in rows if r.cluster == c} for c in mixed}
+    labels_of = {c: {r.label for r in rows if r.cluster == c} for c in clusters}
     labels = sorted({r.label for r in rows})
+    counts = Counter((r.split, r.label) for r in rows)
+    large = sorted(c for c, n in clusters.items() if n > LARGE_CLUSTER)
+    if large:
+        log.warning(
+            "%d near-duplicate clusters of more than %d images: see results/data.json",
+            len(large),
+            LARGE_CLUSTER,
+        )
     return {
-        "files": n_files,
         "images": len(rows),
-        "labels": {label: sum(r.label == label for r in rows) for label in labels},
         "groups": len({r.group for r in rows}),
-        "split_kind": kind,
-        "splits": {
-            s: {label: sum((r.split, r.label) == (s, label) for r in rows) for label in labels}
-            for s in SPLITS
-        },
-        "exact_duplicates": n_usable - len(rows),
-        "near_duplicates": {
-            "clusters": len(clusters),
-            "images": sum(clusters.values()),
-            "across_labels": sum(len(v) > 1 for v in labels_of.values()),
-            "large": sorted(f"{c}: {n} images" for c, n in clusters.items() if n > LARGE_CLUSTER),
-        },
         "quarantined": len(quarantine),
-        "quarantine_reasons": dict(sorted(Counter(q.reason for q in quarantine).items())),
+        "split_kind": kind,
+        "labels": [{"label": label, "images": sum(r.label == label for r in rows)} for label in labels],
+        "splits": [
+            {"split": s, "label": label, "images": counts[s, label]} for s in SPLITS for label in labels
+        ],
+        "files": [
+            {"files": n_files, "usable": n_usable, "exact_duplicates_left_out": n_usable - len(rows)},
+            *({"reason": r, "files": n} for r, n in sorted(Counter(q.reason for q in quarantine).items())),
+        ],
+        "near_duplicates": [
+            {
+                "cluster": cluster,
+                "images": n,
+                "labels": sorted(labels_of[cluster]),
+                "large": cluster in large,
+            }
+            for cluster, n in sorted(clusters.items())
+        ],
     }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import encoded, picture
 
-from collection.importing import DEMO_MARK, import_folder, write_template
+from collection.demo import DEMO_MARK
+from collection.importing import import_folder, write_template
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.index import IndexOptions, build_index, scan
 
