@@ -13,7 +13,7 @@ help:
 	@echo "make setup         the core environment in $(VENV) (no torch)"
 	@echo "make setup-all     everything: neural extractors, collection, clusters, test tools"
 	@echo "make repro         set up, get the demo cast, run the pipeline, print the tables"
-	@echo "make study DIR=... the same on your own folder of <label>/*.png"
+	@echo "make study DIR=...  the same on your own folder of <label>/*.png (POSITIVE=label)"
 	@echo "make test          set up and run every test but the slow ones; make test-all runs those too"
 	@echo "make check         ruff, mypy, import-linter"
 	@echo "make bench         benchmarks, as ratios side by side"
@@ -50,8 +50,8 @@ repro: setup data
 	@$(BIN)/python -m classifiers show
 
 study: setup
-	@test -n "$(DIR)" || { echo "usage: make study DIR=path/to/folder"; exit 2; }
-	$(BIN)/python -m collection import "$(DIR)" --replace
+	@test -n "$(DIR)" || { echo "usage: make study DIR=path/to/folder [POSITIVE=label]"; exit 2; }
+	$(BIN)/python -m collection import "$(DIR)" --replace $(if $(POSITIVE),--positive "$(POSITIVE)")
 	$(BIN)/dvc repro
 	@$(BIN)/python -m classifiers show
 

@@ -103,7 +103,7 @@ def evaluate() -> None:
 def _print_scores(document: Mapping[str, Any]) -> None:
     """The content of metrics.json for a terminal."""
     blocks = {name: document[name] for name in ("cv", "val")}
-    print(f"\n{document['head']}; {document['split']}")
+    print(f"\n{document['head']}, positive class {document['positive']!r}; {document['split']}")
     for name, how in (("cv", "of train and val, out of fold"), ("val", "of val, fitted on train")):
         block = blocks[name]
         print(

@@ -10,7 +10,7 @@ since the heads of two folds need not agree in level. ``val`` scores the model t
 
 The shape of ``metrics.json``::
 
-    {"head": "logreg", "split": "split by series",
+    {"head": "logreg", "positive": "villain", "split": "split by series",
      "cv": {"accuracy": 0.81, ..., "brier": 0.14, "n": 240, "groups": 49,
             "notes": ["why an interval is missing"],
             "table": [{"measure": "accuracy", "score": .., "low": .., "high": .., "majority": ..}, ..]},
@@ -135,6 +135,7 @@ def evaluate(
     scores = {part.name: score_rows(study, part, positive=positive, draws=draws, seed=seed) for part in parts}
     document = {
         "head": name,
+        "positive": study.classes[positive],
         "split": study.split_kind,
         "cv": {"reason": why_no_cv(study)},
         **{part: scores_block(one) for part, one in scores.items()},

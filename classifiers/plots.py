@@ -160,7 +160,9 @@ def _draw_confusion(figure: Figure, shown: Shown) -> None:
 
 def _summary(shown: Shown, measure: str) -> str:
     e = shown.scores.estimates[measure]
-    return f"{number(e.score)} {interval(e.low, e.high) if e.low is not None else ''}".rstrip()
+    within = measure in ("auc", "average_precision") and shown.judged.fold is not None
+    parts = (number(e.score), interval(e.low, e.high) if e.low is not None else "", "within folds" * within)
+    return " ".join(part for part in parts if part)
 
 
 def _curve_label(shown: Shown, name: str, short: str, measure: str) -> str:
@@ -217,7 +219,7 @@ def _draw_calibration(figure: Figure, shown: Shown, bins: Floats) -> None:
     label = f"mean of {each} images; Brier {_summary(shown, 'brier')}"
     axes.plot(x, y, "o-", color=_BLUE, markersize=6, label=label)
     _unit_square(axes, f"predicted probability of {shown.positive}", f"share that are {shown.positive}")
-    axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=1)
 
 
 def loss_png(curve: Sequence[Mapping[str, float]], name: str) -> bytes:

@@ -45,11 +45,16 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--keep-demo", action="store_true", help="with --add: mix with the demo cast on purpose"
     )
+    parser.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="the class that precision and recall speak of; goes into params.yaml",
+    )
     parser.set_defaults(call=_import)
 
 
 def _import(options: argparse.Namespace) -> int:
-    from collection.importing import import_folder, write_template
+    from collection.importing import check_positive, import_folder, set_positive, write_template
     from featurestore.params import load_params
 
     if options.template:
@@ -58,16 +63,16 @@ def _import(options: argparse.Namespace) -> int:
         return 0
     params = load_params()
     root = Path(params.data.root)
+    if options.replace or options.positive:
+        positive = options.positive or params.evaluation.positive
+        check_positive(options.folder, root, positive, replace=options.replace)
     made = import_folder(options.folder, root, replace=options.replace, keep_demo=options.keep_demo)
     counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items())
     tables = f"; {', '.join(made.metadata)}" if made.metadata else "; no metadata"
     print(f"{root}: {counts} {'in place of what was there' if options.replace else 'added'}{tables}")
-    if params.evaluation.positive not in made.n_images and options.replace:
-        labels = ", ".join(made.n_images)
-        print(
-            f"params.yaml: evaluation.positive is {params.evaluation.positive!r}, which no folder is called;"
-            f" set it to one of: {labels}"
-        )
+    if options.positive and options.positive != params.evaluation.positive:
+        set_positive(Path("params.yaml"), options.positive)
+        print(f"params.yaml: evaluation.positive is {options.positive!r} now")
     print("next: dvc repro")
     return 0
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+import re
 import shutil
 import uuid
 from collections import Counter
@@ -22,7 +24,7 @@ from featurestore.files import write_text_atomic
 from featurestore.images import EXTENSIONS
 from featurestore.metadata import CHARACTERS, LABELS, read_table
 
-__all__ = ["Imported", "import_folder", "write_template"]
+__all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,42 @@ def _swap(staging: Path, root: Path) -> None:
         root.rename(old)
     staging.rename(root)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_positive(source: Path, root: Path, positive: str, *, replace: bool) -> None:
+    """Whether the positive class will be there after the import.
+
+    Raises
+    ------
+    UsageError
+        Listing the classes there will be.
+    """
+    labels = {path.parts[0] for path in _find(source)}
+    if not replace and (root / "images").is_dir():
+        labels |= {folder.name for folder in (root / "images").iterdir() if folder.is_dir()}
+    if positive not in labels:
+        raise UsageError(
+            f"the positive class is {positive!r}, and no folder is called so;"
+            f" add --positive LABEL, one of: {', '.join(sorted(labels))}"
+        )
+
+
+def set_positive(params: Path, label: str) -> None:
+    """Write ``evaluation.positive`` into params.yaml; every other character stays.
+
+    Raises
+    ------
+    UsageError
+        If the file has no line for it.
+    """
+    text = params.read_text(encoding="utf-8")
+    line = re.compile(r"(?m)^( +positive:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^#\n]*?)([ \t]*(?:#.*)?)$")
+    changed, n = line.subn(lambda found: found[1] + json.dumps(label, ensure_ascii=False) + found[3], text)
+    if n != 1:
+        raise UsageError(
+            f"{params}: no line that says positive: under evaluation:; set it to {label!r} by hand"
+        )
+    write_text_atomic(params, changed)
 
 
 def write_template(source: Path) -> Path:

@@ -4,12 +4,13 @@ import csv
 from pathlib import Path
 
 import pytest
-from conftest import encoded, picture
+from conftest import ROOT, encoded, picture
 
 from collection.demo import DEMO_MARK
-from collection.importing import import_folder, write_template
+from collection.importing import check_positive, import_folder, set_positive, write_template
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.index import IndexOptions, build_index, scan
+from featurestore.params import load_params
 
 
 @pytest.fixture
@@ -108,3 +109,25 @@ def test_names_with_anything_in_them_are_copied(mine: Path, data: Path) -> None:
     options = IndexOptions()
     rows = build_index(scan(data, options), options).rows
     assert any(r.path == "images/cat/new%0Aline.png" for r in rows)
+
+
+def test_the_positive_class_must_be_there_before_anything_is_copied(data: Path, mine: Path) -> None:
+    with pytest.raises(UsageError, match="no folder is called so; add --positive LABEL, one of: cat, dog"):
+        check_positive(mine, data, "villain", replace=True)
+    check_positive(mine, data, "villain", replace=False)
+    check_positive(mine, data, "dog", replace=True)
+
+
+@pytest.mark.parametrize("label", ["dog", "yes", "a b", "犬", "O'Neil", "x # y"])
+def test_only_the_line_of_the_positive_class_changes(tmp_path: Path, label: str) -> None:
+    params = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text()
+    params.write_text(before)
+    set_positive(params, label)
+    assert load_params(params).evaluation.positive == label
+    after = params.read_text()
+    changed = [b for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
+    assert len(changed) == 1
+    assert "# the class that precision" in changed[0]
+    set_positive(params, "villain")
+    assert load_params(params).evaluation.positive == "villain"
