@@ -36,7 +36,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from extractors.run import RunOptions, extract
+    from extractors.run import extract
     from extractors.weights import read_manifest
     from featurestore.cache import RowCache
     from featurestore.dataset import image_paths
@@ -47,17 +47,16 @@ def _run(args: argparse.Namespace) -> int:
     read_manifest(WEIGHTS / args.name, args.name)
     extractor = module.build(**p.extractors[args.name])
     root = Path(p.data.root)
-    options = RunOptions(
+    cache = RowCache(_cache_root())
+    report = extract(
+        extractor,
+        image_paths(DATASET, root),
+        cache,
+        FEATURES / f"{args.name}.h5",
         root=root,
         max_pixels=p.data.max_pixels,
-        engine=p.runtime.engine,
-        workers=p.runtime.workers,
-        batch_size=p.runtime.batch_size,
-        commit_rows=p.runtime.commit_rows,
-        commit_seconds=p.runtime.commit_seconds,
+        runtime=p.runtime,
     )
-    cache = RowCache(_cache_root())
-    report = extract(extractor, image_paths(DATASET, root), cache, FEATURES / f"{args.name}.h5", options)
     print(
         f"{args.name}: {report.extracted} rows extracted, {report.reused} reused"
         f" ({report.from_cache} from the row cache, {report.from_store} from the store);"

@@ -11,46 +11,29 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurestore import plugins
-from featurestore.cache import RowCache, concatenate
+from featurestore.cache import RowCache
 from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
 from featurestore.images import decode, read_image_file
+from featurestore.rows import StoreRows, concatenate, find_keys, pack_keys
 from featurestore.spec import FeatureSpec, Status
-from featurestore.store import Reader, StoreRows, find_keys, pack_keys, write_store
+from featurestore.store import Reader, write_store
 
 if TYPE_CHECKING:
     from extractors.base import RGB, Extractor, Rows
-    from featurestore.store import Keys
+    from featurestore.params import RuntimeParams
+    from featurestore.rows import Keys
 
-__all__ = ["Report", "RunOptions", "extract"]
+__all__ = ["Report", "extract"]
 
 log = logging.getLogger(__name__)
 
 Item = tuple[str, Path]
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How the work is done; nothing here moves a value.
-
-    Attributes
-    ----------
-    root : Path
-        The data folder; a link out of it is refused.
-    """
-
-    root: Path
-    max_pixels: int
-    engine: str = "local"
-    workers: int = 0
-    batch_size: int = 16
-    commit_rows: int = 256
-    commit_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -91,14 +74,14 @@ def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows | None:
     return StoreRows(rows.keys[places], rows.values[places], rows.status[places])
 
 
-def _load(item: Item, options: RunOptions) -> RGB:
+def _load(item: Item, root: Path, max_pixels: int) -> RGB:
     """Pixels of one image, if its bytes are still those of its key."""
     key, path = item
     try:
-        data = read_image_file(path, root=options.root)
+        data = read_image_file(path, root=root)
         if hashlib.sha256(data).hexdigest() != key:
             raise DataError(f"{path}: changed since it was indexed; run: dvc repro")
-        return decode(data, max_pixels=options.max_pixels).pixels
+        return decode(data, max_pixels=max_pixels).pixels
     except ImageRejected as rejected:
         raise DataError(f"{path}: {rejected}; it was fine when indexed; run: dvc repro") from None
 
@@ -117,13 +100,17 @@ def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
 
 
 def _compute(
-    extractor: Extractor, items: Sequence[Item], cache: RowCache, options: RunOptions
+    extractor: Extractor,
+    items: Sequence[Item],
+    load: Callable[[Item], RGB],
+    cache: RowCache,
+    runtime: RuntimeParams,
 ) -> Iterator[StoreRows]:
     """Compute rows batch by batch; each part that is yielded is committed."""
     from tqdm import tqdm
 
-    engine = plugins.load("extractors.engines", options.engine, key="runtime.engine")
-    step = options.batch_size
+    engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
+    step = runtime.batch_size
     batches = (items[i : i + step] for i in range(0, len(items), step))
     pending: list[StoreRows] = []
     last = time.monotonic()
@@ -139,15 +126,13 @@ def _compute(
     bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
     with bar:
         try:
-            for batch, rows in engine.run(
-                extractor, batches, lambda item: _load(item, options), workers=options.workers
-            ):
+            for batch, rows in engine.run(extractor, batches, load, workers=runtime.workers):
                 _check_finite(batch, rows, extractor.spec)
                 keys = pack_keys([key for key, _ in batch])
                 pending.append(StoreRows(keys, rows.values, rows.status[:, None]))
                 bar.update(len(batch))
-                due = sum(map(len, pending)) >= options.commit_rows
-                if due or time.monotonic() - last >= options.commit_seconds:
+                due = sum(map(len, pending)) >= runtime.commit_rows
+                if due or time.monotonic() - last >= runtime.commit_seconds:
                     yield from commit()
         except BaseException:
             list(commit())  # nothing already computed is lost
@@ -156,7 +141,14 @@ def _compute(
 
 
 def extract(
-    extractor: Extractor, images: Mapping[str, Path], cache: RowCache, store: Path, options: RunOptions
+    extractor: Extractor,
+    images: Mapping[str, Path],
+    cache: RowCache,
+    store: Path,
+    *,
+    root: Path,
+    max_pixels: int,
+    runtime: RuntimeParams,
 ) -> Report:
     """Bring one store up to date.
 
@@ -168,6 +160,12 @@ def extract(
     cache : RowCache
     store : Path
         ``features/<extractor>.h5``; replaced when all rows are there, untouched on an error.
+    root : Path
+        The data folder; a link out of it is refused.
+    max_pixels : int
+        Cap on width x height, checked before decoding.
+    runtime : RuntimeParams
+        How the work is done; nothing of it moves a value.
 
     Returns
     -------
@@ -187,7 +185,7 @@ def extract(
     known = concatenate(parts, spec).sorted()
     missing = keys[find_keys(known.keys, keys) < 0]
     items = [(k, images[k]) for k in (row.tobytes().hex() for row in missing)]
-    parts += _compute(extractor, items, cache, options)
+    parts += _compute(extractor, items, lambda item: _load(item, root, max_pixels), cache, runtime)
     rows = concatenate(parts, spec)
     write_store(store, spec, rows)
     return Report(

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 from featurestore.errors import KyaraError, StoreError
 from featurestore.files import TEMPORARY_PREFIX, publish, sha256_of, temporary_file
+from featurestore.hdf5 import write_to
+from featurestore.rows import StoreRows, concatenate, find_keys
 from featurestore.spec import FeatureSpec
-from featurestore.store import Reader, StoreRows, find_keys, write_to
+from featurestore.store import Reader
 
 if TYPE_CHECKING:
-    from featurestore.store import Keys
+    from featurestore.rows import Keys
 
-__all__ = ["RowCache", "default_cache_root", "empty_rows"]
+__all__ = ["RowCache", "default_cache_root"]
 
 log = logging.getLogger(__name__)
 
@@ -39,27 +41,6 @@ def default_cache_root() -> Path:
     return Path(platformdirs.user_cache_dir("kyara", appauthor=False)) / "rows"
 
 
-def empty_rows(spec: FeatureSpec) -> StoreRows:
-    """No rows, of the right widths."""
-    import numpy as np
-
-    return StoreRows(
-        np.empty((0, 32), np.uint8), np.empty((0, len(spec.columns)), np.float32), np.empty((0, 1), np.uint8)
-    )
-
-
-def concatenate(parts: list[StoreRows], spec: FeatureSpec) -> StoreRows:
-    """Rows one after another."""
-    import numpy as np
-
-    parts = [*parts, empty_rows(spec)]
-    return StoreRows(
-        np.concatenate([p.keys for p in parts]),
-        np.concatenate([p.values for p in parts]),
-        np.concatenate([p.status for p in parts]),
-    )
-
-
 class RowCache:
     """All segments below one folder.
 
@@ -71,7 +52,7 @@ class RowCache:
     Examples
     --------
     >>> import tempfile, numpy as np
-    >>> from featurestore.store import pack_keys
+    >>> from featurestore.rows import pack_keys
     >>> cache, spec = RowCache(Path(tempfile.mkdtemp())), FeatureSpec("toy", 1, {}, ("a",))
     >>> keys = pack_keys(["11" * 32])
     >>> _ = cache.commit(spec, StoreRows(keys, np.ones((1, 1), np.float32), np.zeros((1, 1), np.uint8)))

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
-from featurestore.store import Reader, StoreRows, pack_keys, write_store
+from featurestore.store import Reader, write_store
 
 __all__ = ["fuse"]
 

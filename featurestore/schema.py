@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from featurestore.errors import ParamsError
 
-__all__ = ["check_keywords", "check_value", "from_mapping"]
+__all__ = ["check_keywords", "check_value", "from_mapping", "keywords_of"]
 
 T = TypeVar("T")
 
@@ -122,6 +122,25 @@ def from_mapping(cls: type[T], raw: Any, key: str) -> T:
     return cls(**values)
 
 
+def keywords_of(build: types.FunctionType, given: tuple[str, ...] = ()) -> dict[str, tuple[Any, Any]]:
+    """Keyword-only parameters of a function: name -> (annotation, default).
+
+    Parameters
+    ----------
+    given : tuple of str
+        Parameters that are left out.
+    """
+    schema = {
+        name: parameter
+        for name, parameter in inspect.signature(build).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
+    }
+    # the return type may be known to type checkers alone, so only these are resolved
+    holder = type("_Schema", (), {"__annotations__": {n: p.annotation for n, p in schema.items()}})
+    hints = typing.get_type_hints(holder, globalns=build.__globals__)
+    return {name: (hints[name], parameter.default) for name, parameter in schema.items()}
+
+
 def check_keywords(
     build: types.FunctionType, raw: Any, key: str, *, given: tuple[str, ...] = ()
 ) -> dict[str, Any]:
@@ -141,21 +160,14 @@ def check_keywords(
     ParamsError
     """
     block = _as_mapping(raw, key)
-    schema = {
-        name: parameter
-        for name, parameter in inspect.signature(build).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given
-    }
-    # the return type may be known to type checkers alone, so only these are resolved
-    holder = type("_Schema", (), {"__annotations__": {n: p.annotation for n, p in schema.items()}})
-    hints = typing.get_type_hints(holder, globalns=build.__globals__)
+    schema = keywords_of(build, given)
     _check_known(block, schema, key)
     values: dict[str, Any] = {}
-    for name, parameter in schema.items():
+    for name, (kind, default) in schema.items():
         if name in block:
-            values[name] = check_value(hints[name], block[name], f"{key}.{name}")
-        elif parameter.default is inspect.Parameter.empty:
-            raise ParamsError(f"{key}.{name}: missing; {_say(hints[name])}")
+            values[name] = check_value(kind, block[name], f"{key}.{name}")
+        elif default is inspect.Parameter.empty:
+            raise ParamsError(f"{key}.{name}: missing; {_say(kind)}")
         else:
-            values[name] = parameter.default
+            values[name] = default
     return values

@@ -13,8 +13,9 @@ import pandas as pd
 
 from classifiers.data import Study
 from featurestore.dataset import DatasetRow, write_table
+from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
-from featurestore.store import StoreRows, pack_keys, write_store
+from featurestore.store import write_store
 
 
 def study(

@@ -13,8 +13,9 @@ from conftest import ROOT, encoded, picture
 
 from featurestore import console
 from featurestore.errors import KyaraError, MissingExtra, MissingRepository, UsageError
+from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
-from featurestore.store import StoreRows, pack_keys, write_store
+from featurestore.store import write_store
 
 PACKAGES = ("featurestore", "extractors", "classifiers", "collection")
 HEAVY = ("numpy", "h5py", "pandas", "torch", "sklearn", "dvc", "numba", "cv2", "scipy")

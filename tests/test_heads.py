@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.head import Head
-from classifiers.heads.convention import HYPOTHESES
+from classifiers.heads._hypotheses import HYPOTHESES
 from classifiers.registry import head_names, make_head
 from classifiers.testing import CHECKS, EXPECTED_FAILED_CHECKS, rows, small_head, small_heads
 from extractors.zoo import design

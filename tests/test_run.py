@@ -10,9 +10,10 @@ import pytest
 from conftest import encoded, picture
 
 from extractors.base import Extractor, Rows
-from extractors.run import Report, RunOptions, extract
+from extractors.run import Report, extract
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, NonFiniteRow
+from featurestore.params import RuntimeParams
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import Reader
 
@@ -60,8 +61,15 @@ def run(tmp_path: Path):  # type: ignore[no-untyped-def]
     def call(
         extractor: MeanColour, images: dict[str, Path], cache: str = "cache", **options: object
     ) -> Report:
-        made = RunOptions(**{"root": tmp_path / "data", "max_pixels": 10**6, "batch_size": 4, **options})  # type: ignore[arg-type]
-        return extract(extractor, images, RowCache(tmp_path / cache), tmp_path / "features" / "mean.h5", made)
+        return extract(
+            extractor,
+            images,
+            RowCache(tmp_path / cache),
+            tmp_path / "features" / "mean.h5",
+            root=tmp_path / "data",
+            max_pixels=10**6,
+            runtime=RuntimeParams(**{"batch_size": 4, **options}),  # type: ignore[arg-type]
+        )
 
     return call
 

@@ -17,8 +17,9 @@ from featurestore.errors import (
     StoreVersionError,
 )
 from featurestore.fuse import fuse
+from featurestore.rows import StoreRows, find_keys, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
-from featurestore.store import Reader, StoreRows, find_keys, pack_keys, unpack_keys, write_store
+from featurestore.store import Reader, write_store
 
 SPEC = FeatureSpec("toy", 1, {"fit": "crop"}, ("a", "b", "c"))
 

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.convention import HYPOTHESES
+from classifiers.heads._hypotheses import HYPOTHESES
 
 __all__ = ["Rule"]
 

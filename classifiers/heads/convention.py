@@ -10,17 +10,7 @@ from __future__ import annotations
 
 from classifiers.heads._pipeline import Classifier, pipeline
 
-__all__ = ["HYPOTHESES", "build"]
-
-#: Hypothesis -> column -> +1 where more of it speaks for the positive class, -1 where less does.
-HYPOTHESES: dict[str, dict[str, int]] = {
-    "warm_palette": {"design/warm_share": -1, "design/cool_share": 1},
-    "edge_sharpness": {"design/edge_strength": 1, "design/laplacian_variance": 1},
-    "shadow_density": {"design/shadow_density": 1},
-    "angularity": {"design/angularity": 1, "design/roundness": -1},
-    "aura": {"design/aura_dark_share": 1, "design/aura_glow_share": 1},
-    "scars": {"design/scar_likelihood": 1, "design/red_mark_share": 1},
-}
+__all__ = ["build"]
 
 
 def build(*, seed: int, n_classes: int, positive: int, temperature: float = 0.4) -> Classifier:

@@ -1,0 +1,129 @@
+"""Keys and rows in memory: packing, looking up, sorting, joining.
+
+Owns `StoreRows` and what can be asked of ascending keys. Refuses to know files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurestore.spec import FeatureSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Keys = npt.NDArray[np.uint8]
+    Values = npt.NDArray[np.float32]
+    Statuses = npt.NDArray[np.uint8]
+
+__all__ = ["StoreRows", "ascending", "concatenate", "empty_rows", "find_keys", "pack_keys", "unpack_keys"]
+
+#: Length of a key.
+KEY_BYTES = 32
+
+
+def pack_keys(keys: Sequence[str]) -> Keys:
+    """Hexadecimal sha256 keys as uint8 (n, 32).
+
+    Examples
+    --------
+    >>> pack_keys(["00" * 31 + "ff"])[0, -1]
+    np.uint8(255)
+    """
+    import numpy as np
+
+    packed = bytes.fromhex("".join(keys))
+    if len(packed) != len(keys) * KEY_BYTES:
+        raise ValueError("each key must be 64 hexadecimal digits")
+    return np.frombuffer(packed, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
+
+
+def unpack_keys(keys: Keys) -> list[str]:
+    """Inverse of `pack_keys`."""
+    return [row.tobytes().hex() for row in keys]
+
+
+@dataclass(frozen=True)
+class StoreRows:
+    """Rows with their keys.
+
+    Attributes
+    ----------
+    keys : ndarray of uint8, shape (n, 32)
+    values : ndarray of float32, shape (n, d)
+    status : ndarray of uint8, shape (n, b)
+        `featurestore.spec.Status` of each row, for each of the b blocks of columns.
+    """
+
+    keys: Keys
+    values: Values
+    status: Statuses
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def sorted(self) -> StoreRows:
+        """The same rows in the order of their keys."""
+        import numpy as np
+
+        order = np.lexsort(self.keys.T[::-1])
+        return StoreRows(self.keys[order], self.values[order], self.status[order])
+
+
+def empty_rows(spec: FeatureSpec) -> StoreRows:
+    """No rows, of the right widths."""
+    import numpy as np
+
+    return StoreRows(
+        np.empty((0, 32), np.uint8), np.empty((0, len(spec.columns)), np.float32), np.empty((0, 1), np.uint8)
+    )
+
+
+def concatenate(parts: list[StoreRows], spec: FeatureSpec) -> StoreRows:
+    """Rows one after another."""
+    import numpy as np
+
+    parts = [*parts, empty_rows(spec)]
+    return StoreRows(
+        np.concatenate([p.keys for p in parts]),
+        np.concatenate([p.values for p in parts]),
+        np.concatenate([p.status for p in parts]),
+    )
+
+
+def ascending(keys: Keys) -> npt.NDArray[np.bool_]:
+    """Whether each key is above the one before, shape (n - 1,)."""
+    words = keys.view(">u8").reshape(len(keys), 4)
+    above = words[1:, 3] > words[:-1, 3]
+    for i in (2, 1, 0):
+        above = (words[1:, i] > words[:-1, i]) | ((words[1:, i] == words[:-1, i]) & above)
+    return above
+
+
+def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
+    """Position of each wanted key among ascending unique keys, -1 where it is not there.
+
+    Parameters
+    ----------
+    sorted_keys : ndarray of uint8, shape (n, 32)
+    wanted : ndarray of uint8, shape (m, 32)
+
+    Returns
+    -------
+    ndarray of intp, shape (m,)
+    """
+    import numpy as np
+
+    if not len(sorted_keys) or not len(wanted):
+        return np.full(len(wanted), -1, dtype=np.intp)
+    sorted_keys, wanted = np.ascontiguousarray(sorted_keys), np.ascontiguousarray(wanted)
+    first = sorted_keys.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
+    if np.any(first[1:] == first[:-1]):  # two keys share 64 bits: no sha256 is known to, but a test may
+        table = {row.tobytes(): i for i, row in enumerate(sorted_keys)}
+        return np.array([table.get(row.tobytes(), -1) for row in wanted], dtype=np.intp)
+    places = np.searchsorted(first, wanted.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64))
+    places = np.minimum(places, len(first) - 1)
+    return np.where((sorted_keys[places] == wanted).all(axis=1), places, -1)
