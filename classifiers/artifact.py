@@ -23,7 +23,7 @@ import numpy as np
 
 from classifiers import canonical
 from featurestore.errors import MissingData, StoreDamaged, StoreVersionError
-from featurestore.files import write_bytes_atomic, write_text_atomic
+from featurestore.files import remove, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
     from classifiers.head import Head
@@ -54,7 +54,7 @@ def save_model(folder: Path, head: Head, card: Mapping[str, Any]) -> None:
     bare, booster = _parted(head)
     parts = {PIPELINE: canonical.dumps(bare)}
     if booster is None:
-        (folder / BOOSTER).unlink(missing_ok=True)
+        remove(folder / BOOSTER)
     else:
         parts[BOOSTER] = bytes(booster.save_raw("json"))
     for name, data in parts.items():

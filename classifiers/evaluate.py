@@ -49,6 +49,10 @@ from featurestore.files import write_text_atomic
 __all__ = ["evaluate", "judge", "score_rows", "scores_block"]
 
 
+#: Measures that DVC's tables are better read without; `metrics.json` has them in ``table``.
+_TABLE_ONLY = ("precision_macro", "recall_macro")
+
+
 def judge(study: Study, predictions: Predictions, positive: int) -> Judged:
     """Predictions beside the truth."""
     truth = study.codes(study.labels[predictions.rows])
@@ -78,7 +82,11 @@ def scores_block(scores: Scores) -> dict[str, Any]:
         }
         for name, e in scores.estimates.items()
     ]
-    flat: dict[str, Any] = {row["measure"]: row["score"] for row in table if row["score"] is not None}
+    flat: dict[str, Any] = {
+        row["measure"]: row["score"]
+        for row in table
+        if row["score"] is not None and row["measure"] not in _TABLE_ONLY
+    }
     return {
         **flat,
         "n": scores.n_images,

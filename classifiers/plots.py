@@ -8,6 +8,8 @@ hold no date and no version: equal predictions give equal bytes.
 from __future__ import annotations
 
 import io
+import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Shown", "calibration_bins", "loss_png", "write_plots"]
 
+log = logging.getLogger(__name__)
+
 Floats = npt.NDArray[np.float64]
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#767676"
 _CYCLE = (_BLUE, _ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DPI = 110
+#: Tried, where installed, for letters that DejaVu Sans lacks.
+_WIDER_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "IPAexGothic", "Noto Sans CJK SC", "PingFang SC",
+    "Noto Sans CJK KR", "Apple SD Gothic Neo", "Noto Sans", "Arial Unicode MS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,15 +123,27 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
 def _png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) -> bytes:
     """A figure's bytes, the same whatever the user's style."""
     import matplotlib
+    from matplotlib import font_manager
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context():
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    stream = io.BytesIO()
+    with matplotlib.rc_context(), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         matplotlib.rcdefaults()
+        matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(n for n in _WIDER_FONTS if n in installed)]
+        matplotlib.rcParams["text.parse_math"] = False  # a label may hold a dollar
         matplotlib.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         draw(figure)
-        stream = io.BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": None})
+    for one in said:
+        if "Glyph" not in str(one.message):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if any("Glyph" in str(one.message) for one in said):
+        log.warning(
+            "plots: no installed font has every letter of the labels; install one, e.g. Noto Sans CJK"
+        )
     return stream.getvalue()
 
 

@@ -57,16 +57,17 @@ def _import(options: argparse.Namespace) -> int:
     from collection.importing import check_positive, import_folder, set_positive, write_template
     from featurestore.params import load_params
 
+    folder = options.folder.expanduser()  # not every shell does it behind DIR=
     if options.template:
-        made_file = write_template(options.folder)
+        made_file = write_template(folder)
         print(f"{made_file}: fill in character and series, then import with --replace or --add")
         return 0
     params = load_params()
     root = Path(params.data.root)
     if options.replace or options.positive:
         positive = options.positive or params.evaluation.positive
-        check_positive(options.folder, root, positive, replace=options.replace)
-    made = import_folder(options.folder, root, replace=options.replace, keep_demo=options.keep_demo)
+        check_positive(folder, root, positive, replace=options.replace)
+    made = import_folder(folder, root, replace=options.replace, keep_demo=options.keep_demo)
     counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items())
     tables = f"; {', '.join(made.metadata)}" if made.metadata else "; no metadata"
     print(f"{root}: {counts} {'in place of what was there' if options.replace else 'added'}{tables}")

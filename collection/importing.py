@@ -22,7 +22,8 @@ from collection.demo import DEMO_MARK
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.files import write_text_atomic
 from featurestore.images import EXTENSIONS
-from featurestore.metadata import CHARACTERS, LABELS, read_table
+from featurestore.metadata import CHARACTERS, LABELS, facts_of, read_table
+from featurestore.scan import find_files
 
 __all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
 
@@ -34,7 +35,7 @@ class Imported:
     Attributes
     ----------
     n_images : dict of str to int
-        By label, of this folder alone.
+        New pictures by label.
     metadata : tuple of str
         Metadata files that came with them.
     """
@@ -44,10 +45,13 @@ class Imported:
 
 
 def _images_folder(source: Path) -> Path:
-    """``source/images`` if there is one, else ``source`` itself."""
+    """``source/images`` if it holds folders, else ``source`` itself."""
+    if source.is_file():
+        raise UsageError(f"{source} is a file; name the folder that holds one folder per class")
     if not source.is_dir():
         raise MissingData(f"no folder {source}")
-    return source / "images" if (source / "images").is_dir() else source
+    images = source / "images"
+    return images if images.is_dir() and any(f.is_dir() for f in images.iterdir()) else source
 
 
 def _find(source: Path) -> list[Path]:
@@ -63,10 +67,13 @@ def _find(source: Path) -> list[Path]:
             found += [
                 Path(folder, n).relative_to(images) for n in names_kept if n.lower().endswith(EXTENSIONS)
             ]
+    lost = [path for path in found if not (images / path).is_file()]
+    if lost:
+        raise DataError(f"{images / lost[0]}: a link to nothing ({len(lost)} such files); delete or mend it")
     labels = sorted({path.parts[0] for path in found})
-    if len(labels) < 2:
+    if not found or (len(labels) < 2 and not (source / LABELS).exists()):
         raise DataError(
-            f"{images}: images in {len(labels)} class folders ({', '.join(labels) or 'none'});"
+            f"{images}: classes with pictures: {', '.join(labels) or 'none'};"
             f" it takes two or more, as in {images}/<label>/<picture>"
         )
     return found
@@ -91,10 +98,14 @@ def _differs(new: Path, old: Path) -> bool:
 
 
 def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
-    """Both tables' rows under the union of their columns; None if there is no new table."""
+    """Both tables under the union of their columns, one row a file; None if there is no new table."""
     if not (new / name).exists():
         return None
-    rows = [row for root in (old, new) if (root / name).exists() for row in read_table(root / name, required)]
+    by_file: dict[str, dict[str, str]] = {}
+    for root in (old, new):
+        for row in read_table(root / name, required) if (root / name).exists() else ():
+            by_file[row["file"].removeprefix("images/")] = row  # the new table knows better
+    rows = list(by_file.values())
     columns = list(dict.fromkeys(column for row in rows for column in row))
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
@@ -136,10 +147,12 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
         staging.mkdir(parents=True, exist_ok=True)
         _copy(images, files, staging)
         tables = _metadata(source, root if not replace else staging, staging)
+        facts_of(find_files(staging), staging, group_from=None)  # a bad table is told before anything changes
+        n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
         _swap(staging, root)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return Imported(dict(sorted(Counter(f.parts[0] for f in files).items())), tables)
+    return Imported({label: n_images[label] for label in sorted({f.parts[0] for f in files})}, tables)
 
 
 def _metadata(source: Path, old: Path, staging: Path) -> tuple[str, ...]:
@@ -171,12 +184,14 @@ def check_positive(source: Path, root: Path, positive: str, *, replace: bool) ->
         Listing the classes there will be.
     """
     labels = {path.parts[0] for path in _find(source)}
+    if (source / LABELS).exists():
+        labels |= {row["label"] for row in read_table(source / LABELS, ["file", "label"])}
     if not replace and (root / "images").is_dir():
         labels |= {folder.name for folder in (root / "images").iterdir() if folder.is_dir()}
     if positive not in labels:
         raise UsageError(
             f"the positive class is {positive!r}, and no folder is called so;"
-            f" add --positive LABEL, one of: {', '.join(sorted(labels))}"
+            f" add --positive LABEL (make study: POSITIVE=LABEL), one of: {', '.join(sorted(labels))}"
         )
 
 

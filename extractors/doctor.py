@@ -68,6 +68,18 @@ def _libgl() -> Finding:
     return ("libGL", False, "missing; install it: sudo apt-get install -y libgl1 libglib2.0-0")
 
 
+def _identity(here: Path) -> Finding:
+    """DVC's experiment queue commits, and git commits nothing for nobody."""
+    said = []
+    for key in ("user.name", "user.email"):
+        done = subprocess.run(["git", "config", key], cwd=here, capture_output=True, text=True)
+        said.append(done.stdout.strip())
+    if all(said):
+        return ("git identity", True, f"{said[0]} <{said[1]}>")
+    text = 'none; dvc queue needs one: git config user.name "A Name" and git config user.email a@example.org'
+    return ("git identity", True, text)
+
+
 def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
     """Look at the machine.
 
@@ -105,13 +117,12 @@ def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
     for extra in EXTRAS:
         lacking = missing_extra_packages(extra)
         text = (
-            f"missing {', '.join(lacking)}; run: pip install 'kyara[{extra}]' or make setup-all"
-            if lacking
-            else "yes"
+            f"not installed ({', '.join(lacking)}); make setup-all installs all extras" if lacking else "yes"
         )
         yield (f"extra {extra}", True, text)
     yield ("weights", True, f"{weights}: {_gib(_folder_bytes(weights))}")
     yield ("row cache", True, f"{cache}: {_gib(_folder_bytes(cache))}, {_disk(cache)} free")
+    yield _identity(here)
     for name, path in (("git repository", here / ".git"), ("DVC repository", here / ".dvc")):
         yield (
             name,

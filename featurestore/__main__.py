@@ -21,15 +21,15 @@ def _check(_: argparse.Namespace) -> int:
 
     params_module.load_params()
     write_text_atomic(Path(".params-ok"), "params.yaml is valid\n")
-    print("params.yaml is valid")
+    print("params.yaml: every key is known and in range")
     return 0
 
 
 def _index(_: argparse.Namespace) -> int:
-    from featurestore import index
+    from featurestore import index, scan
 
     p = params_module.load_params()
-    options = index.IndexOptions(
+    options = scan.IndexOptions(
         group=p.data.group,
         group_from=p.data.group_from,
         near_duplicate_distance=p.data.near_duplicate_distance,
@@ -39,10 +39,10 @@ def _index(_: argparse.Namespace) -> int:
         seed=p.seed,
         workers=p.runtime.workers,
     )
-    scanned = index.scan(Path(p.data.root), options)
+    scanned = scan.scan(Path(p.data.root), options)
     quarantine = scanned.quarantine
-    index.write_quarantine(quarantine, RESULTS / "quarantine.csv")
-    index.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)
+    scan.write_quarantine(quarantine, RESULTS / "quarantine.csv")
+    scan.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)
     made = index.build_index(scanned, options)
     index.write_index(made, dataset=DATASET, summary=RESULTS / "data.json")
     s = made.summary

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featurestore.errors import KyaraError, StoreError
+from featurestore.errors import KyaraError, StoreError, StoreVersionError
 from featurestore.files import TEMPORARY_PREFIX, publish, sha256_of, temporary_file
 from featurestore.hdf5 import write_to
 from featurestore.rows import StoreRows, concatenate, find_keys
@@ -123,6 +123,8 @@ class RowCache:
         for segment in self.segments(spec):
             try:
                 reader = Reader(segment)
+            except StoreVersionError:
+                continue  # of another kyara, which may still use this cache
             except KyaraError as error:
                 self._set_aside(segment, error)
                 continue
@@ -133,7 +135,12 @@ class RowCache:
                 yield segment, reader
 
     def _set_aside(self, segment: Path, error: KyaraError) -> None:
-        if not segment.exists():
+        aside = segment.with_name(segment.name + _DAMAGED_SUFFIX)
+        try:
+            publish(segment, aside)
+        except FileNotFoundError:
             return  # another process set it aside or compacted it
-        segment.replace(segment.with_name(segment.name + _DAMAGED_SUFFIX))
-        log.warning("%s; set aside as %s, its rows are computed again", error, segment.name + _DAMAGED_SUFFIX)
+        except PermissionError:
+            log.warning("%s; it cannot be set aside (read-only cache), its rows are computed again", error)
+            return
+        log.warning("%s; set aside as %s, its rows are computed again", error, aside.name)

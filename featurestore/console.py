@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
-from featurestore.errors import KyaraError
+from featurestore.errors import KyaraError, MissingError
 
 __all__ = ["pin_threads", "run"]
 
@@ -32,6 +33,11 @@ def pin_threads() -> None:
         os.environ[variable] = "1"
 
 
+def _say(error: object) -> None:
+    """One line, whatever the error's text holds."""
+    sys.stderr.write(f"kyara: error: {' '.join(str(error).split())}\n")
+
+
 def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:
     """Call a command; print a `KyaraError` as one line and return its exit code.
 
@@ -41,16 +47,24 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
         0 clean; 1 unforeseen; 2 usage or params; 3 bad data; 4 something missing that a command
         can fetch, install or make; 130 interrupted.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what a picture's metadata lack is no news
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return main(sys.argv[1:] if argv is None else argv) or 0
     except KyaraError as error:
-        sys.stderr.write(f"kyara: error: {error}\n")
+        _say(error)
         return error.exit_code
     except BrokenPipeError:
         # the reader of our output went away (| head): nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        _say(f"{error}; run: make setup, then: source .venv/bin/activate")
+        return MissingError.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}{error.strerror or error}")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("kyara: interrupted; what was committed is kept\n")
         return 130

@@ -7,7 +7,7 @@ know labels and splits.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,13 +57,6 @@ class UnionFind:
         """Make one set of two."""
         a, b = sorted((self.find(i), self.find(j)))
         self._parent[b] = a
-
-    def join_equal(self, values: Iterable[str]) -> None:
-        """Join all positions that hold the same text; empty texts join nothing."""
-        first: dict[str, int] = {}
-        for i, value in enumerate(values):
-            if value:
-                self.join(first.setdefault(value, i), i)
 
     def roots(self) -> list[int]:
         """Per position, the smallest member of its set."""

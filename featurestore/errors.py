@@ -17,9 +17,7 @@
     │   └── MissingRows            (also KeyError)
     └── MissingError               4   something a command can fetch, install or make
         ├── MissingData            (also FileNotFoundError)
-        ├── MissingExtra           (also ImportError)
-        ├── MissingRepository
-        └── MissingWeights         (also FileNotFoundError)
+        └── MissingRepository
 
 What it refuses to know: how an error is printed (``console``).
 """
@@ -36,10 +34,8 @@ __all__ = [
     "MetadataError",
     "MissingData",
     "MissingError",
-    "MissingExtra",
     "MissingRepository",
     "MissingRows",
-    "MissingWeights",
     "NonFiniteRow",
     "ParamsError",
     "Reason",
@@ -148,13 +144,5 @@ class MissingData(MissingError, FileNotFoundError):
     """A file or folder that an earlier step makes is not there."""
 
 
-class MissingExtra(MissingError, ImportError):
-    """An optional dependency is not installed."""
-
-
 class MissingRepository(MissingError):
     """There is no git or no DVC repository here."""
-
-
-class MissingWeights(MissingError, FileNotFoundError):
-    """A weights file is absent or is another one than the pinned."""

@@ -54,14 +54,27 @@ def publish(temporary: Path, final: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete one file."""
-    path.unlink()
+    """Delete one file, if it is there, and make that durable."""
+    if path.exists():
+        path.unlink()
+        fsync_directory(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each name durable."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        fsync_directory(new.parent)
 
 
 @contextlib.contextmanager
 def temporary_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """An open temporary in ``folder``, removed at the end unless it was renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
     stream = _open_temporary(path)
     try:

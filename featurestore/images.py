@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import stat
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +25,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "MIN_SIDE_PX", "Picture", "decode", "read_image_file"]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "MAX_PIXELS", "MIN_SIDE_PX", "Picture", "decode", "read_image_file"]
 
 #: File name endings that are taken for images, lower case.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 #: Files above this are never read.
 MAX_BYTES = 256 << 20
+#: The largest pixel cap there can be: Pillow refuses more by itself.
+MAX_PIXELS = 178_956_970
 #: Design conventions cannot be seen in less.
 MIN_SIDE_PX = 16
 
@@ -81,7 +82,9 @@ def read_image_file(path: Path, *, root: Path) -> bytes:
     except OSError as error:
         raise ImageRejected(Reason.UNREADABLE, error.strerror or "cannot be opened") from None
     if not resolved.is_relative_to(root.resolve()):
-        raise ImageRejected(Reason.NOT_A_FILE, "a link that leads out of the data folder")
+        raise ImageRejected(
+            Reason.NOT_A_FILE, "a link out of the data folder; copy the file in (dvc config cache.type copy)"
+        )
     if not stat.S_ISREG(status.st_mode):
         raise ImageRejected(Reason.NOT_A_FILE, "not a regular file")
     if status.st_size == 0:
@@ -113,17 +116,15 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
 
     if not data:
         raise ImageRejected(Reason.EMPTY, "zero bytes")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a file's metadata lack is no news
-        try:
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        except Image.DecompressionBombError as error:
-            raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
-        except UnidentifiedImageError:
-            raise ImageRejected(Reason.NOT_AN_IMAGE, "no JPEG, PNG, WebP, GIF or BMP") from None
-        except _DAMAGE as error:
-            raise ImageRejected(Reason.CORRUPT, _short(error)) from None
-        return _decode_opened(image, max_pixels)
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
+    except UnidentifiedImageError:
+        raise ImageRejected(Reason.NOT_AN_IMAGE, "no JPEG, PNG, WebP, GIF or BMP") from None
+    except _DAMAGE as error:
+        raise ImageRejected(Reason.CORRUPT, _short(error)) from None
+    return _decode_opened(image, max_pixels)
 
 
 def _decode_opened(image: Image.Image, max_pixels: int) -> Picture:
@@ -142,7 +143,7 @@ def _decode_opened(image: Image.Image, max_pixels: int) -> Picture:
         rgb = _to_rgb(_upright(image))
     except ImageRejected:
         raise
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
     except _DAMAGE as error:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None

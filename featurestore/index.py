@@ -1,50 +1,32 @@
-"""data/ -> dataset.csv, results/quarantine.csv, results/data.json.
+"""A scan -> dataset.csv and results/data.json: one row a picture, its group and its split.
 
-Owns what counts as an image of the study, its key, its group and its split. Refuses to know
-features.
+Owns keys, groups and splits. Refuses to know how files are read (``scan``), and features.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featurestore.dataset import DatasetRow, QuarantineRow, write_table
-from featurestore.duplicates import UnionFind, near_duplicate_clusters, perceptual_hash
-from featurestore.errors import DataError, ImageRejected, LabelConflict, MissingData
+from featurestore.duplicates import UnionFind, near_duplicate_clusters
+from featurestore.errors import DataError, LabelConflict
 from featurestore.files import write_text_atomic
-from featurestore.images import EXTENSIONS, decode, read_image_file
-from featurestore.metadata import Facts, escape_path, facts_of
+from featurestore.metadata import Facts, escape_path
+from featurestore.scan import IndexOptions, Scan, Seen
 from featurestore.split import SPLITS, assign_splits
 
-__all__ = ["Index", "IndexOptions", "Scan", "build_index", "find_files", "scan", "write_index"]
+__all__ = ["Index", "build_index", "split_kind", "write_index"]
 
 log = logging.getLogger(__name__)
 
 #: Clusters above this are reported: a blank or a template, rather than a picture drawn twice.
 LARGE_CLUSTER = 20
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """What `build_index` is to do; the attributes are those of params.yaml."""
-
-    group: str = "series"
-    group_from: str | None = None
-    near_duplicate_distance: int | None = 4
-    max_pixels: int = 50_000_000
-    shares: Mapping[str, float] | None = None
-    method: str = "stratified"
-    seed: int = 42
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,128 +48,28 @@ class Index:
     summary: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """One file after reading: its key and either technical facts or a reason."""
-
-    file: str
-    sha256: str
-    phash: int = 0
-    size: tuple[int, int] = (0, 0)
-    format: str = ""
-    n_bytes: int = 0
-    jpeg_quality: int | None = None
-    rejected: ImageRejected | None = None
-
-
-def find_files(root: Path) -> dict[str, str]:
-    """Image files under ``root/images`` and their folder's label, ascending by path.
-
-    Hidden files and other endings are left out, with a line that counts them.
-
-    Returns
-    -------
-    dict of str to str
-        Path relative to ``root`` with ``/`` -> name of the first folder below ``images/``.
-
-    Raises
-    ------
-    MissingData
-        If there is no ``images`` folder.
-    DataError
-        If a class is empty, or there are fewer than two.
-    """
-    images = root / "images"
-    if not images.is_dir():
-        raise MissingData(
-            f"no {images}/<label>/ here; run: dvc pull -r demo data.dvc  (or: python -m collection import DIR"
-            " --replace)"
-        )
-    labels = sorted(e.name for e in os.scandir(images) if e.is_dir() and not e.name.startswith("."))
-    if len(labels) < 2:
-        raise DataError(
-            f"{images}: {len(labels)} class folders ({', '.join(labels) or 'none'}); it takes two or more"
-        )
-    files: dict[str, str] = {}
-    others = 0
-    for label in labels:
-        before = len(files)
-        for folder, subfolders, names in os.walk(images / label):
-            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-            for name in sorted(names):
-                if name.startswith(".") or not name.lower().endswith(EXTENSIONS):
-                    others += not name.startswith(".")
-                    continue
-                files[Path(folder, name).relative_to(root).as_posix()] = label
-        if len(files) == before:
-            raise DataError(f"class {label!r}: no image in {images / label}; add some or remove the folder")
-    if others:
-        log.warning("%d files left out: not %s", others, ", ".join(EXTENSIONS))
+def _one_per_key(seen: Sequence[Seen], facts: Mapping[str, Facts]) -> dict[str, list[Seen]]:
+    """All files of each key, ascending by key; the same bytes in two classes are an error."""
+    files: dict[str, list[Seen]] = {}
+    for one in seen:
+        same = files.setdefault(one.sha256, [])
+        same.append(one)
+        if facts[same[0].file].label != facts[one.file].label:
+            raise LabelConflict(
+                f"the same picture is {facts[same[0].file].label!r} in {escape_path(same[0].file)} and"
+                f" {facts[one.file].label!r} in {escape_path(one.file)}; delete one of them"
+            )
     return dict(sorted(files.items()))
 
 
-def _look(root: Path, file: str, options: IndexOptions) -> _Seen:
-    sha256 = ""
-    try:
-        data = read_image_file(root / file, root=root)
-        sha256 = hashlib.sha256(data).hexdigest()
-        picture = decode(data, max_pixels=options.max_pixels)
-    except ImageRejected as rejected:
-        return _Seen(file, sha256, rejected=rejected)
-    return _Seen(
-        file,
-        sha256,
-        phash=perceptual_hash(picture.pixels) if options.near_duplicate_distance is not None else 0,
-        size=(picture.width, picture.height),
-        format=picture.format,
-        n_bytes=len(data),
-        jpeg_quality=picture.jpeg_quality,
+def _merged(same: Sequence[Seen], facts: Mapping[str, Facts]) -> Facts:
+    """What is known of one picture: of each fact the first that any of its files gives."""
+    known = [facts[one.file] for one in same]
+    return Facts(
+        known[0].label,
+        next((f.character for f in known if f.character), ""),
+        next((f.series for f in known if f.series), ""),
     )
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What reading every file showed, before groups and splits."""
-
-    files: Mapping[str, str]
-    facts: Mapping[str, Facts]
-    seen: Sequence[_Seen]
-
-    @property
-    def quarantine(self) -> list[QuarantineRow]:
-        """Files that are no images of the study, ascending by path."""
-        return [
-            QuarantineRow(escape_path(s.file), s.sha256, s.rejected.reason.value, s.rejected.detail)
-            for s in self.seen
-            if s.rejected is not None
-        ]
-
-
-def scan(root: Path, options: IndexOptions) -> Scan:
-    """Read every image below ``root/images`` once: hash, decode, measure.
-
-    Raises
-    ------
-    MissingData, DataError, MetadataError
-        A file that cannot be decoded raises nothing: it is in the scan's `quarantine`.
-    """
-    files = find_files(root)
-    facts = facts_of(files, root, group_from=options.group_from)
-    with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
-        return Scan(files, facts, list(pool.map(lambda file: _look(root, file, options), files)))
-
-
-def _one_per_key(seen: Sequence[_Seen], facts: Mapping[str, Facts]) -> list[_Seen]:
-    """The first file of each key; the same bytes in two classes are an error."""
-    first: dict[str, _Seen] = {}
-    for one in seen:
-        earlier = first.setdefault(one.sha256, one)
-        if facts[earlier.file].label != facts[one.file].label:
-            raise LabelConflict(
-                f"the same picture is {facts[earlier.file].label!r} in {escape_path(earlier.file)} and"
-                f" {facts[one.file].label!r} in {escape_path(one.file)}; delete one of them"
-            )
-    return sorted(first.values(), key=lambda s: s.sha256)
 
 
 def _owned(facts: Facts, group: str) -> str:
@@ -199,17 +81,22 @@ def _owned(facts: Facts, group: str) -> str:
     return ""
 
 
-def _groups(kept: Sequence[_Seen], owned: Sequence[str], clusters: Sequence[int]) -> list[str]:
-    """Name of each image's group: its series or character, several joined by ``+``, or a key."""
-    sets = UnionFind(len(kept))
-    sets.join_equal(owned)
-    for i, first in enumerate(clusters):
-        sets.join(first, i)
-    members: dict[int, set[str]] = {}
+def _groups(keys: Sequence[str], owned: Sequence[set[str]], clusters: Sequence[int]) -> list[str]:
+    """Name of each image's group: its series or character, several joined by ``+``, or a key.
+
+    ``owned`` holds several names where copies of one picture stand in several series: they join.
+    """
+    sets = UnionFind(len(keys))
+    first: dict[str, int] = {}
+    for i, names in enumerate(owned):
+        sets.join(clusters[i], i)
+        for name in names:
+            sets.join(first.setdefault(name, i), i)
     roots = sets.roots()
-    for root, name in zip(roots, owned, strict=True):
-        members.setdefault(root, set()).update({name} - {""})
-    return [" + ".join(sorted(members[r])) or f"image {kept[r].sha256[:16]}" for r in roots]
+    members: dict[int, set[str]] = {}
+    for root, names in zip(roots, owned, strict=True):
+        members.setdefault(root, set()).update(names)
+    return [" + ".join(sorted(members[r])) or f"image {keys[r][:16]}" for r in roots]
 
 
 def build_index(scanned: Scan, options: IndexOptions) -> Index:
@@ -221,16 +108,18 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     """
     facts = scanned.facts
     usable = [s for s in scanned.seen if s.rejected is None]
-    kept = _one_per_key(usable, facts)
-    labels = [facts[s.file].label for s in kept]
+    by_key = _one_per_key(usable, facts)
+    kept = [same[0] for same in by_key.values()]
+    known = [_merged(same, facts) for same in by_key.values()]
+    labels = [one.label for one in known]
     for label in sorted({f.label for f in facts.values()}):
         if label not in labels:
             raise DataError(f"class {label!r}: not one usable image; results/quarantine.csv says why")
     if len(set(labels)) < 2:
         raise DataError(f"one class only ({labels[0]!r}); a classification needs two or more")
     clusters = near_duplicate_clusters([s.phash for s in kept], options.near_duplicate_distance)
-    owned = [_owned(facts[s.file], options.group) for s in kept]
-    groups = _groups(kept, owned, clusters)
+    owned = [{_owned(facts[s.file], options.group) for s in same} - {""} for same in by_key.values()]
+    groups = _groups(list(by_key), owned, clusters)
     shares = options.shares or {"train": 0.6, "val": 0.2, "test": 0.2}
     splits = assign_splits(labels, groups, shares, method=options.method, seed=options.seed)
     sizes = Counter(clusters)
@@ -240,8 +129,8 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
             path=escape_path(s.file),
             label=labels[i],
             group=groups[i],
-            character=facts[s.file].character,
-            series=facts[s.file].series,
+            character=known[i].character,
+            series=known[i].series,
             cluster=f"cluster {kept[clusters[i]].sha256[:16]}" if sizes[clusters[i]] > 1 else "",
             split=splits[i],
             width=s.size[0],
@@ -257,7 +146,7 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     return Index(rows, quarantine, _summary(rows, quarantine, len(scanned.files), len(usable), kind))
 
 
-def split_kind(group: str, owned: Sequence[str]) -> str:
+def split_kind(group: str, owned: Sequence[object]) -> str:
     """In words, what the split keeps together."""
     if group == "none" or not any(owned):
         return "image-wise split"
@@ -309,24 +198,3 @@ def write_index(index: Index, *, dataset: Path, summary: Path) -> None:
     """Write the data set and its summary, each all or nothing."""
     write_text_atomic(summary, json.dumps(index.summary, indent=2, sort_keys=True) + "\n")
     write_table(dataset, index.rows, DatasetRow)
-
-
-def write_quarantine(rows: Sequence[QuarantineRow], path: Path) -> None:
-    """Write the list of files that are no images of the study."""
-    write_table(path, rows, QuarantineRow)
-
-
-def check_quarantine(rows: Sequence[QuarantineRow], n_files: int, limit: float) -> None:
-    """Whether few enough files were unusable.
-
-    Raises
-    ------
-    DataError
-        If their share is above ``limit``.
-    """
-    if len(rows) > limit * n_files:
-        raise DataError(
-            f"{len(rows)} of {n_files} files are no usable images, the first {rows[0].path}"
-            f" ({rows[0].reason}); data.quarantine_limit is {limit:g}; mend or delete those that"
-            " results/quarantine.csv lists, or raise the limit"
-        )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from featurestore.dataset import read_dataset
 from featurestore.errors import MissingRows, UsageError
+from featurestore.metadata import escape_path
 from featurestore.spec import Status
 from featurestore.store import Reader
 
@@ -19,6 +20,14 @@ def describe(file: Path) -> str:
         n_bad = int((store.rows().status != Status.OK).any(axis=1).sum())
         counts = f"{len(store):>8} {len(store.columns):>8} {n_bad:>7}"
         return f"{file.as_posix():28} {counts}  {store.spec.fingerprint[:16]}"
+
+
+def _below(what: str, root: Path) -> str:
+    """A path as dataset.csv has it: relative to the data folder, escaped."""
+    given, base = Path(what), root
+    if given.is_absolute():
+        base = root.absolute()
+    return escape_path((given.relative_to(base) if given.is_relative_to(base) else given).as_posix())
 
 
 def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
@@ -43,10 +52,12 @@ def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
             yield f"spec        {store.spec.to_json()}"
         return
     table = read_dataset(dataset)
-    path = Path(what).as_posix().removeprefix(root.as_posix() + "/")
+    path = _below(what, root)
     by_key = table["key"].str.startswith(what) if len(what) >= 6 else table["key"] == what
     found = table[by_key | (table["path"] == path)]
-    if len(found) != 1:
+    if not len(found):
+        raise UsageError(f"{what!r}: no image of {dataset}; see there, and results/quarantine.csv")
+    if len(found) > 1:
         raise UsageError(
             f"{what!r} means {len(found)} images of {dataset};"
             " give a path as it stands there, or more of a key"

@@ -10,10 +10,12 @@ import csv
 import io
 import os
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from featurestore.errors import MetadataError
 
@@ -69,10 +71,13 @@ def read_table(path: Path, required: Collection[str]) -> list[dict[str, str]]:
     if len(data) > _MAX_BYTES:
         raise MetadataError(f"{path}: {len(data)} bytes; at most {_MAX_BYTES}")
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [{(k or "").strip(): (v or "").strip() for k, v in row.items()} for row in reader]
-    except (UnicodeDecodeError, csv.Error, AttributeError) as error:
+        reader = csv.DictReader(
+            io.StringIO(data.decode("utf-8-sig"), newline=""), restkey="", restval="", strict=True
+        )
+        rows = [_clean(path, reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise MetadataError(f"{path}: no UTF-8 CSV with one header line ({error})") from None
+    rows = [row for row in rows if any(row.values())]  # spreadsheets leave empty lines behind
     lacking = sorted(set(required) - {(name or "").strip() for name in reader.fieldnames or ()})
     if lacking:
         raise MetadataError(
@@ -81,20 +86,30 @@ def read_table(path: Path, required: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
+def _clean(path: Path, line: int, row: dict[str, Any]) -> dict[str, str]:
+    """One row as NFC text without surrounding blanks, so that equal names are equal."""
+    if row.pop("", None):
+        raise MetadataError(
+            f"{path}, line {line}: more fields than the header; put texts with a comma in quotes"
+        )
+    return {key.strip(): unicodedata.normalize("NFC", value.strip()) for key, value in row.items()}
+
+
 def _by_file(path: Path, required: Collection[str], files: Collection[str]) -> dict[str, dict[str, str]]:
     """Rows of a metadata table by the image they speak of."""
     if not path.exists():
         return {}
+    by_text = {unicodedata.normalize("NFC", file): file for file in files}
     known: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(read_table(path, required), start=2):
-        file = row["file"] if row["file"] in files else f"images/{row['file']}"
-        if file not in files:
+    for number, row in enumerate(read_table(path, required), start=1):
+        file = by_text.get(row["file"]) or by_text.get(f"images/{row['file']}")
+        if file is None:
             raise MetadataError(
-                f"{path}, line {number}: no file {row['file']!r} under the data folder;"
-                " correct or delete the line (paths look like images/hero/a.png)"
+                f"{path}, row {number}: no file {row['file']!r} under the data folder;"
+                " correct or delete the row (paths look like images/hero/a.png)"
             )
         if file in known:
-            raise MetadataError(f"{path}, line {number}: a second line for {row['file']!r}; delete one")
+            raise MetadataError(f"{path}, row {number}: a second row for {row['file']!r}; delete one")
         known[file] = row
     return known
 
@@ -125,11 +140,12 @@ def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) ->
     facts = {}
     for file, folder_label in files.items():
         row = characters.get(file, {})
-        label = labels[file]["label"] if file in labels else folder_label
+        label = labels[file]["label"] if file in labels else unicodedata.normalize("NFC", folder_label)
         if not label:
             raise MetadataError(f"{root / LABELS}: an empty label for {file!r}")
         found = pattern.search(file.removeprefix("images/")) if pattern else None
         inner = file.split("/")[2:-1]
-        by_path = (found.group(1) or "") if found else "/".join(inner[:1])
-        facts[file] = Facts(label, row.get("character", ""), row.get("series", "") or by_path)
+        by_path = (found.group(1) or "") if found else "".join(inner[:1])
+        series = row.get("series", "") or unicodedata.normalize("NFC", escape_path(by_path))
+        facts[file] = Facts(label, row.get("character", ""), series)
     return facts

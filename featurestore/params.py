@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from featurestore import plugins
 from featurestore.errors import MissingData, ParamsError
-from featurestore.schema import check_keywords, from_mapping
+from featurestore.images import MAX_PIXELS
+from featurestore.schema import Above, AtLeast, Between, check_keywords, from_mapping
 
 __all__ = [
     "HEAD_CONTEXT",
@@ -30,6 +31,9 @@ __all__ = [
 HEAD_CONTEXT = ("seed", "n_classes", "positive")
 
 _MAX_BYTES = 1 << 20
+
+#: Of the images, strictly between none and all.
+Share = Annotated[float, Between(0, 1, "both")]
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class DataParams:
     root: str = "data"
     group: Literal["series", "character", "none"] = "series"
     group_from: str | None = None
-    near_duplicate_distance: int | None = 4
-    quarantine_limit: float = 0.05
-    max_pixels: int = 50_000_000
+    near_duplicate_distance: Annotated[int, Between(0, 16)] | None = 4
+    quarantine_limit: Annotated[float, Between(0, 1)] = 0.05
+    max_pixels: Annotated[int, Between(1, MAX_PIXELS)] = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ class SplitParams:
     """``split:`` shares of train, val and test, which sum to 1."""
 
     method: Literal["stratified", "hash"] = "stratified"
-    train: float = 0.6
-    val: float = 0.2
-    test: float = 0.2
+    train: Share = 0.6
+    val: Share = 0.2
+    test: Share = 0.2
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class EvaluationParams:
     """``evaluation:`` the positive class, the folds, the draws of the bootstrap."""
 
     positive: str = "villain"
-    folds: int = 5
-    bootstrap: int = 1000
+    folds: Annotated[int, AtLeast(2)] = 5
+    bootstrap: Annotated[int, AtLeast(100)] = 1000
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,10 @@ class RuntimeParams:
     """``runtime:`` what moves no result; no stage and no fingerprint depends on it."""
 
     engine: str = "local"
-    workers: int = 0
-    batch_size: int = 16
-    commit_rows: int = 256
-    commit_seconds: float = 10.0
+    workers: Annotated[int, AtLeast(0)] = 0
+    batch_size: Annotated[int, AtLeast(1)] = 16
+    commit_rows: Annotated[int, AtLeast(1)] = 256
+    commit_seconds: Annotated[float, Above(0)] = 10.0
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ class Params:
         Keyword arguments of each plugin's ``build``, defaults filled in.
     """
 
+    seed: Annotated[int, Between(0, 2**32 - 1)]
     features: tuple[str, ...]
     model: str
-    seed: int = 42
     data: DataParams = field(default_factory=DataParams)
     split: SplitParams = field(default_factory=SplitParams)
     extractors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -111,39 +115,20 @@ class Params:
     runtime: RuntimeParams = field(default_factory=RuntimeParams)
 
 
-def _require(condition: bool, key: str, value: Any, rule: str) -> None:
-    if not condition:
-        raise ParamsError(f"{key}: {value!r} is out of range; {rule}")
-
-
 def _check_ranges(params: Params) -> None:
-    data, split, evaluation, runtime = params.data, params.split, params.evaluation, params.runtime
-    _require(params.seed >= 0, "seed", params.seed, "0 or more")
-    _require(params.seed < 2**32, "seed", params.seed, "below 2**32")
-    for name in ("train", "val", "test"):
-        _require(0 < getattr(split, name) < 1, f"split.{name}", getattr(split, name), "between 0 and 1")
+    """What more than one key decides, or a type cannot say."""
+    split, pattern = params.split, params.data.group_from
     total = split.train + split.val + split.test
     if abs(total - 1) > 1e-9:
         raise ParamsError(f"split: train + val + test is {total:g}; it must be 1")
-    distance = data.near_duplicate_distance
-    _require(
-        distance is None or 0 <= distance <= 16, "data.near_duplicate_distance", distance, "0 to 16, or null"
-    )
-    limit = data.quarantine_limit
-    _require(0 <= limit <= 1, "data.quarantine_limit", limit, "a share from 0 to 1")
-    _require(data.max_pixels >= 1, "data.max_pixels", data.max_pixels, "1 or more")
-    _require(evaluation.folds >= 2, "evaluation.folds", evaluation.folds, "2 or more")
-    _require(evaluation.bootstrap >= 100, "evaluation.bootstrap", evaluation.bootstrap, "100 or more")
-    _require(runtime.workers >= 0, "runtime.workers", runtime.workers, "0 (all cores) or more")
-    _require(runtime.batch_size >= 1, "runtime.batch_size", runtime.batch_size, "1 or more")
-    _require(runtime.commit_rows >= 1, "runtime.commit_rows", runtime.commit_rows, "1 or more")
-    _require(runtime.commit_seconds > 0, "runtime.commit_seconds", runtime.commit_seconds, "above 0")
-    if data.group_from is not None:
-        try:
-            groups = re.compile(data.group_from).groups
-        except re.error as error:
-            raise ParamsError(f"data.group_from: no regular expression: {error}") from None
-        _require(groups >= 1, "data.group_from", data.group_from, "it needs one (group) that is the series")
+    if pattern is None:
+        return
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ParamsError(f"data.group_from: no regular expression: {error}") from None
+    if not groups:
+        raise ParamsError(f"data.group_from: {pattern!r} needs one (group) that is the series")
 
 
 def _check_names(params: Params) -> None:
@@ -191,6 +176,8 @@ def parse_params(raw: Any) -> Params:
     """
     if isinstance(raw, Mapping):
         for block in ("extractors", "heads"):
+            if not isinstance(raw.get(block) or {}, Mapping):
+                raise ParamsError(f"{block}: {raw[block]!r} is not a block of keys")
             for name, value in dict(raw.get(block) or {}).items():
                 if value is not None and not isinstance(value, Mapping):
                     raise ParamsError(f"{block}.{name}: {value!r} is not a block of keys")
@@ -227,6 +214,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise ParamsError(f"{path}: not YAML: {said}") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ParamsError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
     return parse_params(raw)

@@ -8,21 +8,84 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 from featurestore.errors import ParamsError
 
-__all__ = ["check_keywords", "check_value", "from_mapping", "keywords_of"]
+__all__ = [
+    "Above",
+    "AtLeast",
+    "Between",
+    "check_keywords",
+    "check_value",
+    "from_mapping",
+    "keywords_of",
+]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Above:
+    """A number above a limit, as in ``Annotated[float, Above(0)]``."""
+
+    limit: float
+
+    def allows(self, value: float) -> bool:
+        """Whether a value is in range."""
+        return value > self.limit
+
+    def __str__(self) -> str:
+        return f"above {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A number not below a limit."""
+
+    limit: float
+
+    def allows(self, value: float) -> bool:
+        """Whether a value is in range."""
+        return value >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} or more"
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number from ``low`` to ``high``; ``open`` leaves out ``low``, or both for ``"both"``."""
+
+    low: float
+    high: float
+    open: Literal["", "low", "both"] = ""
+
+    def allows(self, value: float) -> bool:
+        """Whether a value is in range."""
+        above = value > self.low if self.open else value >= self.low
+        return above and (value < self.high if self.open == "both" else value <= self.high)
+
+    def __str__(self) -> str:
+        if self.open == "both":
+            return f"between {self.low:g} and {self.high:g}"
+        return f"{'above' if self.open else 'from'} {self.low:g} to {self.high:g}"
+
+
+class _OutOfRangeError(ParamsError):
+    """Of the right type; more telling than that another type would not do either."""
 
 
 def _say(kind: Any) -> str:
     """How an annotation is called in an error."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return _say(args[0])
     if origin is Literal:
         return "one of: " + ", ".join(str(a) for a in args)
     if origin in (typing.Union, types.UnionType):
@@ -41,8 +104,8 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
     Parameters
     ----------
     kind : annotation
-        ``int``, ``float`` (a whole number will do), ``str``, ``bool``, ``Literal``, ``X | None``,
-        ``tuple[X, ...]``, ``Mapping`` or ``Any``.
+        ``int``, ``float`` (finite; a whole number will do), ``str``, ``bool``, ``Literal``, ``X | None``,
+        ``tuple[X, ...]``, ``Mapping``, ``Any``, or ``Annotated`` with ranges.
 
     Raises
     ------
@@ -59,6 +122,12 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    if origin is Annotated:
+        checked = check_value(args[0], value, key)
+        for rule in args[1:]:
+            if not rule.allows(checked):
+                raise _OutOfRangeError(f"{key}: {value!r} is out of range; {rule}")
+        return checked
     if origin is Literal:
         for choice in args:
             if type(choice) is type(value) and choice == value:
@@ -67,11 +136,13 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
         for option in args:
             try:
                 return check_value(option, value, key)
+            except _OutOfRangeError:
+                raise
             except ParamsError:
                 continue
     elif origin is tuple and isinstance(value, list | tuple):
         return tuple(check_value(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))
-    elif kind is float and type(value) in (int, float):
+    elif kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     elif kind in (int, str, bool, type(None)) and type(value) is kind:
         return value
@@ -107,7 +178,7 @@ def from_mapping(cls: type[T], raw: Any, key: str) -> T:
         Naming the key that is unknown, missing or of the wrong type.
     """
     block = _as_mapping(raw, key)
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     _check_known(block, hints, key)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -137,7 +208,7 @@ def keywords_of(build: types.FunctionType, given: tuple[str, ...] = ()) -> dict[
     }
     # the return type may be known to type checkers alone, so only these are resolved
     holder = type("_Schema", (), {"__annotations__": {n: p.annotation for n, p in schema.items()}})
-    hints = typing.get_type_hints(holder, globalns=build.__globals__)
+    hints = typing.get_type_hints(holder, globalns=build.__globals__, include_extras=True)
     return {name: (hints[name], parameter.default) for name, parameter in schema.items()}
 
 

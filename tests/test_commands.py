@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from conftest import ROOT, encoded, picture
 
 from featurestore import console
-from featurestore.errors import KyaraError, MissingExtra, MissingRepository, UsageError
+from featurestore.errors import KyaraError, MissingRepository, UsageError
 from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
-from featurestore.store import write_store
+from featurestore.store import Reader, write_store
 
 PACKAGES = ("featurestore", "extractors", "classifiers", "collection")
 HEAVY = ("numpy", "h5py", "pandas", "torch", "sklearn", "dvc", "numba", "cv2", "scipy")
@@ -69,7 +72,7 @@ def test_index_is_clean_and_writes_its_three_files(command: Command, workspace: 
 
 def test_a_wrong_param_ends_with_two(command: Command, workspace: Path) -> None:
     text = (workspace / "params.yaml").read_text()
-    (workspace / "params.yaml").write_text(text.replace("model: logreg", "model: nosuch"))
+    (workspace / "params.yaml").write_text(text.replace("\nmodel: logreg", "\nmodel: nosuch"))
     done = command("featurestore", "check")
     assert done.returncode == 2
     assert "model: no 'nosuch'; one of: convention, dummy, extratrees, hgb, knn, lda, logreg" in one_line(
@@ -145,7 +148,8 @@ def test_ls_and_show_describe_stores_and_pictures(command: Command, workspace: P
     )
     listed = command("featurestore", "ls")
     assert f"{spec.fingerprint[:16]}" in listed.stdout
-    for what in (keys[3], keys[3][:10], "data/" + rows[3].split(",")[1], rows[3].split(",")[1]):
+    path = rows[3].split(",")[1]
+    for what in (keys[3], keys[3][:10], path, f"data/{path}", str(workspace / "data" / path)):
         shown = command("featurestore", "show", what)
         assert shown.returncode == 0, shown.stderr
         assert "toy: ok" in shown.stdout
@@ -153,7 +157,7 @@ def test_ls_and_show_describe_stores_and_pictures(command: Command, workspace: P
     assert spec.to_json() in command("featurestore", "show", "features/toy.h5").stdout
     nothing = command("featurestore", "show", "ffff")
     assert nothing.returncode == 2
-    assert "means 0 images" in one_line(nothing)
+    assert "no image of dataset.csv" in one_line(nothing)
 
 
 def test_ls_names_a_damaged_store(command: Command, workspace: Path) -> None:
@@ -186,7 +190,7 @@ def test_a_reader_that_goes_away_is_no_error(command: Command, workspace: Path) 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UsageError("x"), 2), (MissingRepository("x"), 4), (MissingExtra("x"), 4), (KyaraError("x"), 1)],
+    [(UsageError("x"), 2), (MissingRepository("x"), 4), (KyaraError("x"), 1)],
 )
 def test_exit_codes_come_from_the_tree(
     error: KyaraError, code: int, capsys: pytest.CaptureFixture[str]
@@ -196,3 +200,137 @@ def test_exit_codes_come_from_the_tree(
 
     assert console.run(fail, []) == code
     assert capsys.readouterr().err == "kyara: error: x\n"
+
+
+def _empty_class(root: Path) -> None:
+    (root / "data/images/mentor").mkdir()
+
+
+def _one_class(root: Path) -> None:
+    shutil.rmtree(root / "data/images/villain")
+
+
+def _small_class(root: Path) -> None:
+    (root / "data/images/mentor").mkdir()
+    for i in range(2):
+        (root / f"data/images/mentor/{i}.png").write_bytes(encoded(picture(900 + i)))
+
+
+def _row_without_a_file(root: Path) -> None:
+    (root / "data/metadata").mkdir()
+    (root / "data/metadata/characters.csv").write_text("file,series\nimages/hero/gone.png,Sky\n")
+
+
+def _two_classes_one_picture(root: Path) -> None:
+    shutil.copy(root / "data/images/hero/series1/hero1.png", root / "data/images/villain/same.png")
+
+
+def _label_that_is_no_text(root: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(root / "data/images") + b"/bad\xff"))
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encoded(picture(901)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_empty_class, "class 'mentor': no image in"),
+        (_one_class, "classes: hero; it takes two or more"),
+        (_small_class, "class 'mentor' (2 images in 2 groups) leaves"),
+        (
+            _row_without_a_file,
+            "row 1: no file 'images/hero/gone.png' under the data folder; correct or delete",
+        ),
+        (
+            _two_classes_one_picture,
+            "the same picture is 'hero' in images/hero/series1/hero1.png and 'villain' in",
+        ),
+        (_label_that_is_no_text, "class folder 'bad%FF': no printable UTF-8; rename it"),
+    ],
+)
+def test_bad_data_end_with_three_and_one_line(
+    command: Command, workspace: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    spoil(workspace)
+    done = command("featurestore", "index")
+    assert done.returncode == 3, done.stderr
+    assert said in one_line(done)
+
+
+def _stores(root: Path, command: Command, spoil: Callable[[StoreRows], None]) -> None:
+    """Extract, then replace the store of `design` by one that ``spoil`` was at, and join it."""
+    for arguments in (
+        ["featurestore", "index"],
+        ["extractors", "prepare", "design"],
+        ["extractors", "run", "design"],
+    ):
+        assert command(*arguments).returncode == 0
+    file = root / "features/design.h5"
+    with Reader(file) as store:
+        rows, spec = store.rows(), store.spec
+    spoil(rows)
+    write_store(file, spec, rows)
+
+
+def test_a_row_that_says_ok_and_is_not_finite_ends_with_three(command: Command, workspace: Path) -> None:
+    def unknown(rows: StoreRows) -> None:
+        rows.values[4, 2], rows.status[4] = np.nan, 1
+
+    _stores(workspace, command, unknown)
+    # only a writer other than kyara's can write such a row: claim ok behind its back
+    with h5py.File(workspace / "features/design.h5", "r+") as file:
+        file["status"][4] = 0
+    done = command("featurestore", "fuse")
+    assert done.returncode == 3
+    assert "says ok and is not finite in" in one_line(done)
+
+
+def test_a_store_of_another_version_ends_with_three(command: Command, workspace: Path) -> None:
+    _stores(workspace, command, lambda _: None)
+    with h5py.File(workspace / "features/design.h5", "r+") as file:
+        file.attrs["format_version"] = np.int64(99)
+    done = command("featurestore", "fuse")
+    assert done.returncode == 3
+    assert "format version 99, this kyara reads 1" in one_line(done)
+
+
+def test_more_folds_than_a_class_has_pictures_end_with_three(command: Command, workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(text.replace("folds: 5", "folds: 40"))
+    _stores(workspace, command, lambda _: None)
+    assert command("featurestore", "fuse").returncode == 0
+    done = command("classifiers", "compare")
+    assert done.returncode == 3
+    assert "evaluation.folds" in one_line(done)
+
+
+@pytest.mark.parametrize("package", ["extractors", "classifiers"])
+def test_outside_git_what_needs_it_ends_with_four(command: Command, workspace: Path, package: str) -> None:
+    done = command(
+        *{"extractors": ("extractors", "doctor"), "classifiers": ("classifiers", "compare-lock")}[package]
+    )
+    assert done.returncode == 4
+    assert "git" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_environment_it_says_how_to_get_one(workspace: Path) -> None:
+    code = (
+        "import sys; sys.modules['numpy'] = None; sys.modules['yaml'] = None\n"
+        "import runpy; sys.argv = ['x', 'check']; runpy.run_module('featurestore', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workspace, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "run: make setup, then: source .venv/bin/activate" in one_line(done)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(command: Command, workspace: Path) -> None:
+    (workspace / "file").write_text("in the way")
+    for arguments in (["featurestore", "index"], ["extractors", "prepare", "design"]):
+        command(*arguments)
+    done = command("extractors", "run", "design", env={"KYARA_CACHE": str(workspace / "file" / "rows")})
+    assert done.returncode == 1
+    assert "Not a directory" in one_line(done)

@@ -19,6 +19,7 @@ from reference_design import reference
 from extractors.base import Extractor
 from extractors.fitting import PAD_GREY, Box, fit
 from extractors.kernels import colour, gradient, tone
+from extractors.testing import sample_images
 from extractors.zoo import design
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
@@ -300,3 +301,19 @@ def test_the_spec_names_the_fit_and_the_columns(extractor: Extractor) -> None:
     assert extractor.spec.columns == design.COLUMNS
     assert extractor.spec.fingerprint != design.build(fit="pad").spec.fingerprint
     assert extractor.thread_safe
+
+
+#: Rows of two of `sample_images`, six digits: noise and a ramp.
+GOLDEN = [
+    [126.738, 127.386, 127.279, 73.8478, 74.0902, 73.9134, 3.04227, 0.00628373, 170.986, 60.182, 191.313, 49.7665, 127.178, 49.3566, 161.0, 0.325851, 0.332489, 0.516251, 0.0378418, 215.946, 110.074, 0.858719, 241.23, 137.521, 137.264, 0.000937123, 0.00286303, 0.396018, 180.619, 48434.1, 2338.07, 5.5945, 7.62834, 5.76544, 127.373, 0.347578, 127.375, 127.22, 127.22, 126.897, -0.00307538, 0.00237091, 0.574638, 0.00021085, 0.000151573, 0.110641, 0.000609651, 126.515, 0.114617, 0.417734, 0.792793, 0.0650635, 0.0599213, 0.00154114, 0.127237, 0.120607, 0.128222, 0.124323, 0.127698, 0.122297, 0.128937, 0.12068, 138.79],
+    [127.5, 127.5, 127.5, 73.9003, 73.9003, 73.9003, 0.0, 0.0, 0.0, 0.0, 127.5, 73.9003, 127.5, 73.9003, 231.0, 0.0, 0.0, 0.0, 1.0, 7.9375, 0.704339, 0.0, 0.0, 7.9375, 0.0, 1.0, 1.0, 0.0, 0.015625, 0.03125, 1.98125, 0.0679024, 8.0, 0.0659144, 127.5, 0.0, 63.5, 191.5, 63.5, 191.5, -1.0, 0.0, 0.575095, 0.779098, 0.0, 0.25, 0.333333, 127.5, 0.291957, 0.0, 0.0, 0.0, 0.0, 0.0625, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+]  # fmt: skip
+
+
+def test_values_and_identity_are_pinned() -> None:
+    """If this fails on purpose, move ``VERSION`` in zoo/design.py: stored rows must be computed again."""
+    extractor = design.build()
+    assert design.VERSION == extractor.spec.version == 1
+    assert extractor.spec.fingerprint == "304a2984a984847efa680a3a5814e14880c25800b714ecdde2f6debf387cf811"
+    images = sample_images()
+    assert extractor([images[0], images[3]]).values == pytest.approx(np.array(GOLDEN), rel=2e-5, abs=1e-6)

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from PIL import Image
 
 from featurestore.errors import ImageRejected, Reason
 from featurestore.images import decode, read_image_file
+from featurestore.spec import DECODER_VERSION
 
 RGB = picture(1)
 PNG = encoded(RGB)
@@ -137,3 +142,31 @@ def test_only_regular_files_below_the_root_are_read(tmp_path: Path) -> None:
             read_image_file(root / f"{name}.png", root=root)
         assert caught.value.reason is reason, name
     assert read_image_file(root / "inside.png", root=root) == PNG
+
+
+def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: decode(PNG, max_pixels=10**6), range(200)))
+    assert warnings.filters == before
+
+
+#: A JPEG of 24x20 pixels: what any decoder of this version must make of these bytes.
+GOLDEN_JPEG = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdB"
+    "RkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
+    "T09PT09PT09PT09PT0//wAARCAAUABgDASIAAhEBAxEB/8QAGAABAQEBAQAAAAAAAAAAAAAAAAUCBAP/xAAjEAABAwQCAQUA"
+    "AAAAAAAAAAABAAIDBAUREiFREwYUFSIl/8QAFwEBAAMAAAAAAAAAAAAAAAAABAAFBv/EACURAAEDAgUEAwAAAAAAAAAAAAIA"
+    "AQMEEQUSEzFRFCEiM0Fhsf/aAAwDAQACEQMRAD8Aq2+3R+n2O3kH2XjVVbK3Z2wGq47w/wCUljaybUZ55Wa61+0p2+ObYuHO"
+    "CpTnql1F/N9/tFcKcpNQzzC3xbZcj7++kcWwxGTHSLFB+c5xfD5tuxlEqSMpizjHdub2SpYmqi1YmuLqVbZpCSS4q7SSPkBD"
+    "3E47REer7BHZCFmzKvbYo3k7tBREWax0yGuJmfj8Vzh/oZf/2Q=="
+)
+
+
+def test_the_pixels_of_a_jpeg_are_pinned() -> None:
+    pixels = decode(base64.b64decode(GOLDEN_JPEG), max_pixels=10**6).pixels
+    assert DECODER_VERSION == 1, "a new version needs new pixels here"
+    assert (
+        hashlib.sha256(pixels.tobytes()).hexdigest()
+        == "bd0527ae53f095da26460d0012fb20a21dad3b5147073c3998eb9589a020e6c9"
+    )

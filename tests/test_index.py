@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from PIL import Image, ImageEnhance
 
 from featurestore.duplicates import near_duplicate_clusters
 from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, SplitError
-from featurestore.index import Index, IndexOptions, build_index, check_quarantine, scan
+from featurestore.index import Index, build_index
 from featurestore.metadata import escape_path, unescape_path
+from featurestore.scan import IndexOptions, check_quarantine, scan
 from featurestore.split import assign_splits, check_splits
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -104,9 +106,9 @@ def test_labels_csv_overrides_the_folder(data: Path) -> None:
         (
             [["images/hero/gone.png", "Aki", "Sky"]],
             "file,character,series",
-            "line 2: no file 'images/hero/gone.png'",
+            "row 1: no file 'images/hero/gone.png'",
         ),
-        ([["images/hero/series0/hero0.png", "a", "b"]] * 2, "file,character,series", "line 3: a second line"),
+        ([["images/hero/series0/hero0.png", "a", "b"]] * 2, "file,character,series", "row 2: a second row"),
         ([["x", "a", "b"]], "path,character,series", "lacks the column file"),
     ],
 )
@@ -126,6 +128,44 @@ def test_the_same_bytes_in_one_class_are_one_row(data: Path) -> None:
     made = index(data)
     assert len(made.rows) == 24
     assert made.summary["files"][0] == {"files": 25, "usable": 25, "exact_duplicates_left_out": 1}
+
+
+def test_copies_of_one_picture_join_the_series_they_stand_in(data: Path) -> None:
+    source = data / "images/hero/series0/hero0.png"
+    (data / "images/hero/a_first.png").write_bytes(source.read_bytes())
+    (data / "images/hero/series3/copy.png").write_bytes(source.read_bytes())
+    rows = {r.path: r for r in index(data).rows}
+    assert "images/hero/series0/hero0.png" not in rows
+    one = rows["images/hero/a_first.png"]
+    assert one.series == "series0"
+    assert one.group == rows["images/hero/series3/hero3.png"].group == "series0 + series3"
+    assert one.split == rows["images/villain/series0/villain0.png"].split
+
+
+def test_a_name_is_the_same_in_every_unicode_form(data: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Pokémon") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    file = data / "images/hero" / decomposed / "x.png"
+    file.parent.mkdir()
+    file.write_bytes(encoded(picture(777)))
+    characters(
+        data, [["images/hero/series0/hero0.png", "", composed], [f"images/hero/{composed}/x.png", "Aki", ""]]
+    )
+    rows = {r.path: r for r in index(data).rows}
+    one = rows[f"images/hero/{decomposed}/x.png"]
+    assert one.character == "Aki"
+    assert one.group == rows["images/hero/series0/hero0.png"].group == composed
+
+
+def test_spreadsheets_leave_empty_lines_and_line_ends_of_their_own(data: Path) -> None:
+    target = data / "metadata" / "characters.csv"
+    target.parent.mkdir()
+    lines = ["file,character,series", "images/hero/series0/hero0.png,Aki,Sky", ",,", ""]
+    target.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert {r.path: r.character for r in index(data).rows}["images/hero/series0/hero0.png"] == "Aki"
+    target.write_text("file,series\nimages/hero/series0/hero0.png,Sky, the\n")
+    with pytest.raises(MetadataError, match="line 2: more fields than the header"):
+        index(data)
 
 
 def test_the_same_bytes_in_two_classes_are_an_error_that_names_both(data: Path) -> None:
@@ -192,7 +232,7 @@ def test_one_class_is_not_enough(tmp_path: Path) -> None:
     folder = tmp_path / "images" / "hero"
     folder.mkdir(parents=True)
     (folder / "a.png").write_bytes(encoded(picture(0)))
-    with pytest.raises(DataError, match="1 class folders"):
+    with pytest.raises(DataError, match="classes: hero; it takes two"):
         index(tmp_path)
 
 

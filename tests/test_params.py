@@ -42,7 +42,7 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sede": 1}, "sede: unknown key; known here: features, model, seed"),
+        ({"sede": 1}, "sede: unknown key; known here: seed, features, model"),
         ({"split__trian": 0.6}, "split.trian: unknown key; known here: method, train, val, test"),
         ({"extractors__design__fitt": "crop"}, "extractors.design.fitt: unknown key; known here: fit"),
         ({"extractors__design__fit": "stretch"}, "'stretch' is not one of: crop, pad, squash"),
@@ -50,7 +50,7 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"heads__logreg": 3}, "heads.logreg: 3 is not a block of keys"),
         ({"seed": "42"}, "seed: '42' is not a whole number"),
         ({"seed": True}, "seed: True is not a whole number"),
-        ({"seed": -1}, "seed: -1 is out of range; 0 or more"),
+        ({"seed": -1}, "seed: -1 is out of range; from 0 to 4.29497e+09"),
         ({"split__train": 0.7}, "split: train + val + test is 1.1; it must be 1"),
         ({"split__test": 0.0}, "split.test: 0.0 is out of range; between 0 and 1"),
         ({"split__method": "random"}, "split.method: 'random' is not one of: stratified, hash"),
@@ -63,8 +63,15 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"heads__nosuch": {}}, "heads: no 'nosuch'; one of: convention"),
         ({"runtime__engine": "cluster"}, "runtime.engine: no 'cluster'; one of: local"),
         ({"data__group_from": "(["}, "data.group_from: no regular expression"),
-        ({"data__group_from": "abc"}, "it needs one (group) that is the series"),
+        ({"data__group_from": "abc"}, "needs one (group) that is the series"),
         ({"data__near_duplicate_distance": 30}, "data.near_duplicate_distance: 30 is out of range"),
+        ({"heads__svm__C": -1}, "heads.svm.C: -1 is out of range; above 0"),
+        ({"heads__svm__C": float("nan")}, "heads.svm.C: nan is not a number"),
+        ({"heads__svm__gamma": -0.5}, "heads.svm.gamma: -0.5 is out of range; above 0"),
+        ({"heads__rf__n_estimators": 0}, "heads.rf.n_estimators: 0 is out of range; 1 or more"),
+        ({"heads__mlp__hidden": [64, 0]}, "heads.mlp.hidden[1]: 0 is out of range; 1 or more"),
+        ({"heads": "svm"}, "heads: 'svm' is not a block of keys"),
+        ({"extractors": ["design"]}, "extractors: ['design'] is not a block of keys"),
         ({"evaluation__folds": 1}, "evaluation.folds: 1 is out of range; 2 or more"),
     ],
 )
@@ -88,3 +95,17 @@ def test_what_is_no_yaml_block_is_refused_and_runs_nothing(text: str, tmp_path: 
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError):
         load_params(tmp_path / "params.yaml")
+
+
+def test_an_experiment_changes_one_line_of_the_committed_params(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    before = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    monkeypatch.chdir(tmp_path)
+    apply_overrides("params.yaml", ["heads.svm.C=10"])
+    after = (tmp_path / "params.yaml").read_text()
+    changed = [b for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
+    assert [line.strip() for line in changed] == ["C: 10"]

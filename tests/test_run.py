@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,46 @@ def test_unfinished_writes_are_never_read(tmp_path: Path, images: dict[str, Path
     (segment.parent / ".tmp-1-x").write_bytes(b"half")
     (segment.parent / ".tmp-2-y.h5").write_bytes(b"half")
     assert run(MeanColour(), images).from_cache == 40
+
+
+def test_what_other_threads_finished_is_kept_when_one_picture_fails(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    first = next(iter(images.values()))
+    first.write_bytes(encoded(picture(999)))  # the first batch fails while others are under way
+    with pytest.raises(DataError, match="changed since it was indexed"):
+        run(MeanColour(), images, workers=4)
+    n_kept = 0
+    for segment in (tmp_path / "cache").rglob("*.h5"):
+        with Reader(segment) as reader:
+            n_kept += len(reader)
+    assert n_kept >= 4
+
+
+def test_a_segment_of_another_version_is_left_to_its_owner(
+    tmp_path: Path, images: dict[str, Path], run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(MeanColour(), images)
+    (tmp_path / "features" / "mean.h5").unlink()
+    before = sorted((tmp_path / "cache").rglob("*.h5"))
+    monkeypatch.setattr("featurestore.hdf5.FORMAT_VERSION", 2)
+    assert run(MeanColour(), images).extracted == 40
+    monkeypatch.undo()
+    assert set(before) <= set((tmp_path / "cache").rglob("*.h5"))
+    (tmp_path / "features" / "mean.h5").unlink()
+    assert run(MeanColour(), images).extracted == 0
+
+
+def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
+    tmp_path: Path, images: dict[str, Path], run
+) -> None:
+    def one(name: str) -> bytes:
+        store = tmp_path / name / "mean.h5"
+        extract(
+            MeanColour(), images, RowCache(tmp_path / "cache"), store,
+            root=tmp_path / "data", max_pixels=10**6, runtime=RuntimeParams(batch_size=2, commit_rows=2),
+        )  # fmt: skip
+        return store.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(one, ("a", "b", "c", "d")))) == 1

@@ -8,12 +8,17 @@ warm speaks for the hero, as it does in the demo cast by construction. Nothing h
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above
 
 __all__ = ["build"]
 
 
-def build(*, seed: int, n_classes: int, positive: int, temperature: float = 0.4) -> Classifier:
+def build(
+    *, seed: int, n_classes: int, positive: int, temperature: Annotated[float, Above(0)] = 0.4
+) -> Classifier:
     """The rule: mean over hypotheses of the mean of their signed, standardised columns.
 
     Parameters

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import AtLeast, Between
 
 __all__ = ["build"]
 
@@ -14,10 +15,10 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    n_estimators: int = 300,
-    max_depth: int | None = None,
-    min_samples_leaf: int = 2,
-    max_features: Literal["sqrt", "log2"] | float = "sqrt",
+    n_estimators: Annotated[int, AtLeast(1)] = 300,
+    max_depth: Annotated[int, AtLeast(1)] | None = None,
+    min_samples_leaf: Annotated[int, AtLeast(1)] = 2,
+    max_features: Literal["sqrt", "log2"] | Annotated[float, Between(0, 1, "low")] = "sqrt",
 ) -> Classifier:
     """Extremely randomised trees; they need no scaling.
 

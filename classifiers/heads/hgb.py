@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above, AtLeast, Between
 
 __all__ = ["build"]
 
@@ -12,12 +15,12 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    learning_rate: float = 0.06,
-    max_iter: int = 200,
-    max_leaf_nodes: int = 8,
-    min_samples_leaf: int = 10,
-    l2_regularization: float = 1.0,
-    max_features: float = 0.5,
+    learning_rate: Annotated[float, Above(0)] = 0.06,
+    max_iter: Annotated[int, AtLeast(1)] = 200,
+    max_leaf_nodes: Annotated[int, AtLeast(2)] = 8,
+    min_samples_leaf: Annotated[int, AtLeast(1)] = 10,
+    l2_regularization: Annotated[float, AtLeast(0)] = 1.0,
+    max_features: Annotated[float, Between(0, 1, "low")] = 0.5,
 ) -> Classifier:
     """Boosted small trees; a fixed number of them, since folds are too small to hold rows out.
 

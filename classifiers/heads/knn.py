@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import AtLeast
 
 __all__ = ["build"]
 
@@ -14,7 +15,7 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    n_neighbors: int = 15,
+    n_neighbors: Annotated[int, AtLeast(1)] = 15,
     weights: Literal["uniform", "distance"] = "distance",
     metric: Literal["euclidean", "cosine"] = "euclidean",
 ) -> Classifier:

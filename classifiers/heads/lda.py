@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Between
 
 __all__ = ["build"]
 
@@ -14,7 +15,7 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    shrinkage: Literal["auto"] | float = "auto",
+    shrinkage: Literal["auto"] | Annotated[float, Between(0, 1)] = "auto",
 ) -> Classifier:
     """Linear discriminant analysis on scaled columns; nothing in it is random.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above, AtLeast, Between
 
 __all__ = ["build"]
 
@@ -15,9 +16,9 @@ def build(
     n_classes: int,
     positive: int,
     penalty: Literal["l1", "l2", "elasticnet"] = "l2",
-    C: float = 0.1,
-    l1_ratio: float = 0.5,
-    max_iter: int = 5000,
+    C: Annotated[float, Above(0)] = 0.1,
+    l1_ratio: Annotated[float, Between(0, 1)] = 0.5,
+    max_iter: Annotated[int, AtLeast(1)] = 5000,
 ) -> Classifier:
     """Multinomial logistic regression on scaled columns.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above, AtLeast, Between
 
 __all__ = ["build"]
 
@@ -12,13 +15,13 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    hidden: tuple[int, ...] = (64, 32, 16),
-    alpha: float = 0.01,
-    learning_rate_init: float = 0.001,
-    batch_size: int = 32,
-    max_iter: int = 300,
-    patience: int = 30,
-    validation_fraction: float = 0.15,
+    hidden: tuple[Annotated[int, AtLeast(1)], ...] = (64, 32, 16),
+    alpha: Annotated[float, AtLeast(0)] = 0.01,
+    learning_rate_init: Annotated[float, Above(0)] = 0.001,
+    batch_size: Annotated[int, AtLeast(1)] = 32,
+    max_iter: Annotated[int, AtLeast(1)] = 300,
+    patience: Annotated[int, AtLeast(1)] = 30,
+    validation_fraction: Annotated[float, Between(0, 1, "both")] = 0.15,
 ) -> Classifier:
     """Multilayer perceptron (ReLU, Adam) on scaled columns.
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import AtLeast
 
 __all__ = ["build"]
 
 
-def build(*, seed: int, n_classes: int, positive: int, var_smoothing: float = 1e-9) -> Classifier:
+def build(
+    *, seed: int, n_classes: int, positive: int, var_smoothing: Annotated[float, AtLeast(0)] = 1e-9
+) -> Classifier:
     """Gaussian naive Bayes on scaled columns; nothing in it is random.
 
     Parameters

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above
 
 __all__ = ["build"]
 
@@ -14,8 +15,8 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    C: float = 1.0,
-    gamma: Literal["scale", "auto"] | float = "scale",
+    C: Annotated[float, Above(0)] = 1.0,
+    gamma: Literal["scale", "auto"] | Annotated[float, Above(0)] = "scale",
 ) -> Classifier:
     """RBF support vector classifier on scaled columns.
 

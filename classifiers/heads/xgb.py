@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from classifiers.heads._pipeline import Classifier, pipeline
+from featurestore.schema import Above, AtLeast, Between
 
 __all__ = ["build"]
 
@@ -12,13 +15,13 @@ def build(
     seed: int,
     n_classes: int,
     positive: int,
-    n_estimators: int = 200,
-    max_depth: int = 3,
-    learning_rate: float = 0.06,
-    subsample: float = 0.8,
-    colsample_bytree: float = 0.5,
-    min_child_weight: float = 1.0,
-    reg_lambda: float = 1.0,
+    n_estimators: Annotated[int, AtLeast(1)] = 200,
+    max_depth: Annotated[int, AtLeast(1)] = 3,
+    learning_rate: Annotated[float, Above(0)] = 0.06,
+    subsample: Annotated[float, Between(0, 1, "low")] = 0.8,
+    colsample_bytree: Annotated[float, Between(0, 1, "low")] = 0.5,
+    min_child_weight: Annotated[float, AtLeast(0)] = 1.0,
+    reg_lambda: Annotated[float, AtLeast(0)] = 1.0,
 ) -> Classifier:
     """Boosted shallow trees on the CPU, one thread.
 

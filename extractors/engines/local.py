@@ -42,8 +42,8 @@ def run(
     Yields
     ------
     (batch, Rows)
-        As soon as a batch and all before it are done. The first error ends it, after the batches
-        before the failed one were yielded.
+        As soon as a batch and all before it are done. The first error ends it, after every batch that
+        was under way and succeeded was yielded.
     """
     n = workers or os.cpu_count() or 1
 
@@ -70,17 +70,29 @@ def _ahead(
     batches: Iterable[Sequence[Item]],
     depth: int,
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """Map in order with at most ``depth`` batches under way, so that memory stays flat."""
+    """Map in order with at most ``depth`` batches under way, so that memory stays flat.
+
+    After the first error nothing more is begun; what was under way and succeeds is yielded first.
+    """
     pending: deque[tuple[Sequence[Item], Future[Result]]] = deque()
-    try:
-        for batch in batches:
+    todo, failed = iter(batches), None
+    while True:
+        while failed is None and len(pending) < depth:
+            batch = next(todo, None)
+            if batch is None:
+                break
             pending.append((batch, pool.submit(work, batch)))
-            if len(pending) >= depth:
-                done, future = pending.popleft()
-                yield done, future.result()
-        while pending:
-            done, future = pending.popleft()
-            yield done, future.result()
-    finally:
-        for _, future in pending:
-            future.cancel()
+        if not pending:
+            break
+        done, future = pending.popleft()
+        try:
+            result = future.result()
+        except Exception as error:
+            failed = failed or error
+            for _, other in pending:
+                other.cancel()
+            pending = deque(item for item in pending if not item[1].cancelled())
+            continue
+        yield done, result
+    if failed is not None:
+        raise failed

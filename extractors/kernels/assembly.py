@@ -32,8 +32,8 @@ class Design:
 
     thread_safe = True
 
-    def __init__(self, *, fit: Fit, columns: tuple[str, ...], size_px: int) -> None:
-        self.spec = FeatureSpec(name="design", version=1, params={"fit": fit}, columns=columns)
+    def __init__(self, *, fit: Fit, columns: tuple[str, ...], size_px: int, version: int) -> None:
+        self.spec = FeatureSpec(name="design", version=version, params={"fit": fit}, columns=columns)
         self._fit = fit
         self._size_px = size_px
         self._order = np.array([_NAMES.index(name) for name in columns], dtype=np.intp)

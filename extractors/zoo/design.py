@@ -13,7 +13,7 @@ from extractors.base import Card
 if TYPE_CHECKING:
     from extractors.base import Extractor
 
-__all__ = ["CARD", "COLUMNS", "GROUPS", "SIZE_PX", "build"]
+__all__ = ["CARD", "COLUMNS", "GROUPS", "SIZE_PX", "VERSION", "build"]
 
 #: Group to columns; a store's columns are these in order.
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
@@ -50,6 +50,9 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 #: The 63 columns.
 COLUMNS: Final[tuple[str, ...]] = tuple(name for names in GROUPS.values() for name in names)
 
+#: Moves when a kernel or the fitting gives another value for the same pixels and params.
+VERSION: Final = 1
+
 #: Side of the square on which everything is measured.
 SIZE_PX: Final = 256
 
@@ -74,4 +77,4 @@ def build(*, fit: Literal["crop", "pad", "squash"] = "crop") -> Extractor:
     """
     from extractors.kernels.assembly import Design
 
-    return Design(fit=fit, columns=COLUMNS, size_px=SIZE_PX)
+    return Design(fit=fit, columns=COLUMNS, size_px=SIZE_PX, version=VERSION)
