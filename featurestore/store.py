@@ -142,12 +142,13 @@ class Reader:
         array = np.empty(shape, dtype=dtype)
         if not array.size:
             return array
-        view, position = array.reshape(-1).view("u1").data, offset
-        while view:
-            count = os.preadv(self._stream.fileno(), [view], position)
-            if count == 0:
+        view = array.reshape(-1).view("u1").data
+        self._stream.seek(offset)
+        while view:  # one call takes it all, but for the 2 GiB that an operating system may stop at
+            count = self._stream.readinto(view)
+            if not count:
                 raise StoreDamaged(f"{self.path}: ends early")
-            view, position = view[count:], position + count
+            view = view[count:]
         return array
 
     def rows(self) -> StoreRows:
