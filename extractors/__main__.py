@@ -79,12 +79,12 @@ def _doctor(args: argparse.Namespace) -> int:
 
     given = os.environ.get("KYARA_WEIGHTS")
     weights = Path(given).expanduser() if given else _cache_root().parent / "weights"
-    good = True
-    for name, fine, text in examine(cache=_cache_root(), weights=weights, here=Path()):
-        good &= fine
-        if not fine or not args.quiet:
-            print(f"{'ok' if fine else 'NO':3} {name:16} {text}")
-    return 0 if good else 4
+    broken = False
+    for name, state, text in examine(cache=_cache_root(), weights=weights, here=Path()):
+        broken |= state == "NO"
+        if state == "NO" or not args.quiet:
+            print(f"{state:3} {name:16} {text}")
+    return 4 if broken else 0
 
 
 def _parser() -> argparse.ArgumentParser:

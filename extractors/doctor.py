@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["EXTRAS", "Finding", "examine", "missing_extra_packages"]
 
@@ -24,7 +25,8 @@ EXTRAS = {
     "ray": ("ray",),
 }
 
-Finding = tuple[str, bool, str]
+State = Literal["ok", "--", "NO"]
+Finding = tuple[str, State, str]
 
 
 def missing_extra_packages(extra: str) -> list[str]:
@@ -44,8 +46,8 @@ def _gpu() -> str:
     return "; ".join(line.strip() for line in said.splitlines() if line.strip()) or "none"
 
 
-def _gib(n_bytes: float) -> str:
-    return f"{n_bytes / 2**30:.1f} GiB"
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
 
 
 def _folder_bytes(folder: Path) -> int:
@@ -55,17 +57,17 @@ def _folder_bytes(folder: Path) -> int:
 def _disk(folder: Path) -> str:
     while not folder.exists():
         folder = folder.parent
-    return _gib(shutil.disk_usage(folder).free)
+    return _size(shutil.disk_usage(folder).free)
 
 
 def _libgl() -> Finding:
     """opencv-python links against libGL, which a bare server lacks."""
     if sys.platform != "linux":
-        return ("libGL", True, "not needed here")
+        return ("libGL", "ok", "not needed here")
     found = ctypes.util.find_library("GL")
     if found:
-        return ("libGL", True, found)
-    return ("libGL", False, "missing; install it: sudo apt-get install -y libgl1 libglib2.0-0")
+        return ("libGL", "ok", found)
+    return ("libGL", "NO", "missing; install it: sudo apt-get install -y libgl1 libglib2.0-0")
 
 
 def _identity(here: Path) -> Finding:
@@ -75,9 +77,9 @@ def _identity(here: Path) -> Finding:
         done = subprocess.run(["git", "config", key], cwd=here, capture_output=True, text=True)
         said.append(done.stdout.strip())
     if all(said):
-        return ("git identity", True, f"{said[0]} <{said[1]}>")
+        return ("git identity", "ok", f"{said[0]} <{said[1]}>")
     text = 'none; dvc queue needs one: git config user.name "A Name" and git config user.email a@example.org'
-    return ("git identity", True, text)
+    return ("git identity", "--", text)
 
 
 def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
@@ -92,40 +94,42 @@ def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
 
     Yields
     ------
-    name, good, text
-        ``good`` is False where a command of kyara's core would fail.
+    name, state, text
+        ``NO`` where a command of kyara's core would fail, ``--`` where something optional is not there.
     """
     import psutil
 
     version = ".".join(map(str, sys.version_info[:3]))
-    yield ("Python", sys.version_info >= (3, 11), f"{version} ({platform.system()} {platform.machine()})")
+    yield (
+        "Python",
+        "ok" if sys.version_info >= (3, 11) else "NO",
+        f"{version} ({platform.system()} {platform.machine()})",
+    )
     yield (
         "cores",
-        True,
+        "ok",
         f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
     )
     memory = psutil.virtual_memory()
-    yield ("memory", True, f"{_gib(memory.total)}, {_gib(memory.available)} available")
-    yield ("disk", True, f"{_disk(here)} free here")
-    yield ("GPU", True, _gpu())
+    yield ("memory", "ok", f"{_size(memory.total)}, {_size(memory.available)} available")
+    yield ("disk", "ok", f"{_disk(here)} free here")
+    gpu = _gpu()
+    yield ("GPU", "--" if gpu == "none" else "ok", gpu)
     yield _libgl()
     for name in ("dvc", "numba", "opencv-python", "scikit-learn", "xgboost"):
         try:
-            yield (name, True, importlib.metadata.version(name))
+            yield (name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield (name, False, "missing; run: make setup")
+            yield (name, "NO", "missing; run: make setup")
     for extra in EXTRAS:
         lacking = missing_extra_packages(extra)
-        text = (
-            f"not installed ({', '.join(lacking)}); make setup-all installs all extras" if lacking else "yes"
-        )
-        yield (f"extra {extra}", True, text)
-    yield ("weights", True, f"{weights}: {_gib(_folder_bytes(weights))}")
-    yield ("row cache", True, f"{cache}: {_gib(_folder_bytes(cache))}, {_disk(cache)} free")
+        text = f"not installed ({', '.join(lacking)}); run: make setup-all" if lacking else "yes"
+        yield (f"extra {extra}", "--" if lacking else "ok", text)
+    yield ("weights", "ok", f"{weights}: {_size(_folder_bytes(weights))}")
+    yield ("row cache", "ok", f"{cache}: {_size(_folder_bytes(cache))}, {_disk(cache)} free")
     yield _identity(here)
     for name, path in (("git repository", here / ".git"), ("DVC repository", here / ".dvc")):
-        yield (
-            name,
-            path.exists(),
-            "yes" if path.exists() else f"no {path.name} here; clone kyara's repository",
-        )
+        if path.exists():
+            yield (name, "ok", "yes")
+        else:
+            yield (name, "NO", f"no {path.name} here; clone kyara's repository")
