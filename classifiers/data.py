@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.errors import DataError, MissingData, NonFiniteRow, ParamsError, SplitError
-from featurestore.spec import Status, canonical_json
+from featurestore.spec import FeatureSpec, Status, canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +194,12 @@ def _check_groups(groups: Texts, splits: Texts, where: Path) -> None:
         )
 
 
+def _fitted_on(spec: FeatureSpec) -> dict[str, str]:
+    """Extractors that learned -> digest of what they saw, of a joined store or a single one."""
+    own = {spec.name: spec.fitted_on} if spec.fitted_on else {}
+    return {**dict(spec.params.get("fitted_on") or {}), **own}
+
+
 def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     """Join a feature store with the data set's index.
 
@@ -238,9 +244,6 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         spec, blocks, fingerprint = store.spec, store.blocks, store.spec.fingerprint
     _check_groups(text["group"], text["split"], dataset)
     _check_finite(values, status, spec.columns, blocks, text["path"], features)
-    learned = dict(spec.params.get("fitted_on") or {})
-    if spec.fitted_on:
-        learned[spec.name] = spec.fitted_on
     alone = len(np.unique(text["group"])) == len(keys)
     owned = text[group_by].tolist() if group_by in text else []
     return Study(
@@ -252,7 +255,7 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         splits=text["split"],
         status=status,
         blocks=blocks,
-        fitted_on=learned,
+        fitted_on=_fitted_on(spec),
         fingerprint=fingerprint,
         split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
     )

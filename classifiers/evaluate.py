@@ -104,6 +104,26 @@ def _coverage(study: Study) -> list[dict[str, Any]]:
     ]
 
 
+def _plot(
+    study: Study,
+    name: str,
+    part: Predictions,
+    scores: Scores,
+    positive: int,
+    draws: int,
+    seed: int,
+    folder: Path,
+) -> None:
+    """Plots of the first part there is: cv, or val where there is none."""
+    from classifiers.plots import Shown, write_plots
+
+    rows = "train and val, out of fold" if part.name == "cv" else "val, fitted on train"
+    subtitle = f"{scores.n_images} images ({rows}) in {scores.n_groups} groups\n{study.split_kind}"
+    judged, groups = judge(study, part, positive), study.groups[part.rows]
+    shown = Shown(judged, groups, study.classes, scores, f"{name}, {part.name}", subtitle)
+    write_plots(folder, shown, draws=draws, seed=seed)
+
+
 def evaluate(
     study: Study,
     model: Classifier,
@@ -132,8 +152,6 @@ def evaluate(
     mapping
         What was written to ``metrics.json``.
     """
-    from classifiers.plots import Shown, write_plots
-
     val, train = study.rows_of("val"), study.rows_of("train")
     check_classes(study.labels[train], study.classes, where="the train split")
     parts = []
@@ -152,20 +170,5 @@ def evaluate(
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text_atomic(results / "metrics.json", text + "\n")
     write_text_atomic(results / "predictions.csv", predictions_csv(study, parts))
-    shown = parts[0]
-    found = scores[shown.name]
-    rows = "train and val, out of fold" if shown.name == "cv" else "val, fitted on train"
-    write_plots(
-        results / "plots",
-        Shown(
-            judge(study, shown, positive),
-            study.groups[shown.rows],
-            study.classes,
-            found,
-            f"{name}, {shown.name}",
-            f"{found.n_images} images ({rows}) in {found.n_groups} groups\n{study.split_kind}",
-        ),
-        draws=draws,
-        seed=seed,
-    )
+    _plot(study, name, parts[0], scores[parts[0].name], positive, draws, seed, results / "plots")
     return document

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from featurestore import plugins
 from featurestore.errors import ParamsError
+from featurestore.params import HEAD_CONTEXT
+from featurestore.schema import check_keywords
 
 if TYPE_CHECKING:
     from classifiers.head import Head
@@ -49,19 +51,13 @@ def make_head(name: str, params: Mapping[str, Any], *, seed: int, n_classes: int
     Raises
     ------
     ParamsError
-        If there is no such head, or a value is out of the range that its classifier takes.
+        If there is no such head, or a param is unknown, of another type or out of range.
     """
-    from sklearn.base import BaseEstimator
-
     from classifiers.head import Head
 
     module = plugins.load(PACKAGE, name, key="model")
+    checked = check_keywords(module.build, params, f"heads.{name}", given=HEAD_CONTEXT)
     try:
-        pipeline = module.build(seed=seed, n_classes=n_classes, positive=positive, **params)
-        for _, step in pipeline.steps:
-            for part in (step, getattr(step, "estimator", None)):
-                if isinstance(part, BaseEstimator) and hasattr(type(part), "_parameter_constraints"):
-                    part._validate_params()
-    except (TypeError, ValueError) as error:
+        return Head(module.build(seed=seed, n_classes=n_classes, positive=positive, **checked))
+    except ValueError as error:
         raise ParamsError(f"heads.{name}: {error}") from error
-    return Head(pipeline)

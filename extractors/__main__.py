@@ -87,29 +87,21 @@ def _doctor(args: argparse.Namespace) -> int:
     return 4 if broken else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m extractors", description="kyara's extractors")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, call, text in (
-        ("prepare", _prepare, "pin an extractor's weights in weights/<name>/manifest.json"),
-        ("run", _run, "bring features/<name>.h5 up to date"),
-        ("ls", _ls, "the extractors there are"),
-        ("doctor", _doctor, "what this machine has, and what is missing"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(call=call)
-        if name == "doctor":
-            command.add_argument("--quiet", action="store_true", help="only what is missing")
-        if name in ("prepare", "run"):
-            command.add_argument("name", help=f"one of: {', '.join(plugins.listing(ZOO))}")
-    return parser
+_COMMANDS = (
+    ("prepare", _prepare, "pin an extractor's weights in weights/<name>/manifest.json"),
+    ("run", _run, "bring features/<name>.h5 up to date"),
+    ("ls", _ls, "the extractors there are"),
+    ("doctor", _doctor, "what this machine has, and what is missing"),
+)
 
 
 def main(argv: list[str]) -> int:
     """Run one command."""
-    args = _parser().parse_args(argv)
-    code: int = args.call(args)
-    return code
+    parser, commands = console.command_parser("extractors", "kyara's extractors", _COMMANDS)
+    for name in ("prepare", "run"):
+        commands[name].add_argument("name", help=f"one of: {', '.join(plugins.listing(ZOO))}")
+    commands["doctor"].add_argument("--quiet", action="store_true", help="only what is missing")
+    return console.dispatch(parser, argv)
 
 
 if __name__ == "__main__":

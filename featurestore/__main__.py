@@ -96,30 +96,22 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m featurestore", description="kyara's feature store")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, call, text in (
-        ("check", _check, "validate params.yaml"),
-        ("index", _index, "data/ -> dataset.csv, results/data.json, results/quarantine.csv"),
-        ("fuse", _fuse, "join the selected stores into features.h5"),
-        ("ls", _ls, "the stores, their rows, columns and fingerprints"),
-        ("show", _show, "one image's features, or one store's spec"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(call=call)
-        if name == "show":
-            command.add_argument(
-                "what", help="a key (or its first digits), an image's path, or a store's path"
-            )
-    return parser
+_COMMANDS = (
+    ("check", _check, "validate params.yaml"),
+    ("index", _index, "data/ -> dataset.csv, results/data.json, results/quarantine.csv"),
+    ("fuse", _fuse, "join the selected stores into features.h5"),
+    ("ls", _ls, "the stores, their rows, columns and fingerprints"),
+    ("show", _show, "one image's features, or one store's spec"),
+)
 
 
 def main(argv: list[str]) -> int:
     """Run one command."""
-    args = _parser().parse_args(argv)
-    code: int = args.call(args)
-    return code
+    parser, commands = console.command_parser("featurestore", "kyara's feature store", _COMMANDS)
+    commands["show"].add_argument(
+        "what", help="a key (or its first digits), an image's path, or a store's path"
+    )
+    return console.dispatch(parser, argv)
 
 
 if __name__ == "__main__":

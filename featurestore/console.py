@@ -5,15 +5,18 @@ Import this before anything that imports numpy. Refuses to know any command.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["pin_threads", "run"]
+__all__ = ["command_parser", "dispatch", "pin_threads", "run"]
+
+Command = tuple[str, Callable[[argparse.Namespace], int], str]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -31,6 +34,32 @@ def pin_threads() -> None:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+
+
+def command_parser(
+    package: str, description: str, commands: Iterable[Command]
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """A parser of ``python -m <package> COMMAND``, and each command's own to add options to.
+
+    Parameters
+    ----------
+    commands : iterable of (name, function, help text)
+        The function takes the parsed options and returns an exit code; see `dispatch`.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
+    chosen = parser.add_subparsers(required=True, metavar="COMMAND")
+    parsers = {}
+    for name, call, text in commands:
+        parsers[name] = chosen.add_parser(name, help=text, description=text)
+        parsers[name].set_defaults(call=call)
+    return parser, parsers
+
+
+def dispatch(parser: argparse.ArgumentParser, argv: list[str]) -> int:
+    """Parse a command line and call the command it names."""
+    options = parser.parse_args(argv)
+    code: int = options.call(options)
+    return code
 
 
 def _say(error: object) -> None:

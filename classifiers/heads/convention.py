@@ -26,15 +26,7 @@ def build(
     temperature : float
         The score at which the odds for the positive class are e to 1. Six independent
         hypotheses give a score of standard deviation 1 / sqrt(6) = 0.4.
-
-    Raises
-    ------
-    ValueError
-        If the temperature is not above 0.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature must be above 0, not {temperature!r}")
-
     from classifiers.heads._rule import Rule
 
     return pipeline(Rule(positive=positive, temperature=temperature), scale=False, named=True)

@@ -45,10 +45,10 @@ def build(
     Raises
     ------
     ValueError
-        If there is no layer, or one without units.
+        If there is no layer.
     """
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"hidden must be one or more layers of at least 1 unit, not {list(hidden)}")
+    if not hidden:
+        raise ValueError("hidden: a list of one or more layers")
 
     from sklearn.neural_network import MLPClassifier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from classifiers.heads._pipeline import Classifier, pipeline
-from featurestore.schema import Above, AtLeast, Between
+from featurestore.schema import AtLeast, Between
 
 __all__ = ["build"]
 
@@ -16,8 +16,8 @@ def build(
     n_classes: int,
     positive: int,
     n_estimators: Annotated[int, AtLeast(1)] = 200,
-    max_depth: Annotated[int, AtLeast(1)] = 3,
-    learning_rate: Annotated[float, Above(0)] = 0.06,
+    max_depth: Annotated[int, Between(1, 64)] = 3,
+    learning_rate: Annotated[float, Between(0, 1, "low")] = 0.06,
     subsample: Annotated[float, Between(0, 1, "low")] = 0.8,
     colsample_bytree: Annotated[float, Between(0, 1, "low")] = 0.5,
     min_child_weight: Annotated[float, AtLeast(0)] = 1.0,
@@ -39,24 +39,7 @@ def build(
         Least sum of second derivatives in a leaf.
     reg_lambda : float
         L2 penalty on the leaves' values.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range: XGBoost itself would say so only when it is fitted.
     """
-    for name, value, low, high in (
-        ("n_estimators", n_estimators, 1, 100_000),
-        ("max_depth", max_depth, 1, 64),
-        ("learning_rate", learning_rate, 1e-6, 1),
-        ("subsample", subsample, 1e-6, 1),
-        ("colsample_bytree", colsample_bytree, 1e-6, 1),
-        ("min_child_weight", min_child_weight, 0, 1e9),
-        ("reg_lambda", reg_lambda, 0, 1e9),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value!r}")
-
     from xgboost import XGBClassifier
 
     from classifiers.heads._balanced import Balanced
