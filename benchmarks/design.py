@@ -26,7 +26,10 @@ from threadpoolctl import threadpool_limits
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from reference_design import reference  # noqa: E402
+try:
+    from reference_design import reference
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}; the reference wants the whole environment: make bench")
 
 from extractors.fitting import fit  # noqa: E402
 from extractors.zoo import design  # noqa: E402
