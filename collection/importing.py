@@ -54,7 +54,7 @@ def _images_folder(source: Path) -> Path:
     return images if images.is_dir() and any(f.is_dir() for f in images.iterdir()) else source
 
 
-def _find(source: Path) -> list[Path]:
+def _find(source: Path, *, n_classes: int = 2) -> list[Path]:
     """Images in ``<label>/**``, relative to the images folder, ascending."""
     images = _images_folder(source)
     found = []
@@ -71,7 +71,7 @@ def _find(source: Path) -> list[Path]:
     if lost:
         raise DataError(f"{images / lost[0]}: a link to nothing ({len(lost)} such files); delete or mend it")
     labels = sorted({path.parts[0] for path in found})
-    if not found or (len(labels) < 2 and not (source / LABELS).exists()):
+    if not found or (len(labels) < n_classes and not (source / LABELS).exists()):
         raise DataError(
             f"{images}: classes with pictures: {', '.join(labels) or 'none'};"
             f" it takes two or more, as in {images}/<label>/<picture>"
@@ -79,12 +79,12 @@ def _find(source: Path) -> list[Path]:
     return found
 
 
-def _copy(images: Path, files: Sequence[Path], target: Path) -> None:
+def _copy(images: Path, files: Sequence[Path], target: Path, root: Path) -> None:
     """Copy below ``target/images``; a name that is taken by other bytes is an error."""
     clashes = [f for f in files if _differs(images / f, target / "images" / f)]
     if clashes:
         raise DataError(
-            f"{len(clashes)} files of that name and other content are in {target} already,"
+            f"{root} already holds other pictures under {len(clashes)} of these names,"
             f" the first images/{clashes[0].as_posix()}; rename them, or use --replace"
         )
     for file in files:
@@ -98,13 +98,17 @@ def _differs(new: Path, old: Path) -> bool:
 
 
 def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
-    """Both tables under the union of their columns, one row a file; None if there is no new table."""
+    """Both tables under the union of their columns, one row a file; None if there is no new table.
+
+    Where both say something the new one is right; an empty cell says nothing.
+    """
     if not (new / name).exists():
         return None
     by_file: dict[str, dict[str, str]] = {}
     for root in (old, new):
         for row in read_table(root / name, required) if (root / name).exists() else ():
-            by_file[row["file"].removeprefix("images/")] = row  # the new table knows better
+            known = by_file.setdefault(row["file"].removeprefix("images/"), {})
+            known |= {column: text for column, text in row.items() if text or column not in known}
     rows = list(by_file.values())
     columns = list(dict.fromkeys(column for row in rows for column in row))
     buffer = io.StringIO(newline="")
@@ -133,7 +137,7 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     MissingData, DataError, UsageError
         Nothing in ``root`` was changed then.
     """
-    files, images = _find(source), _images_folder(source)
+    files, images = _find(source, n_classes=2 if replace else 1), _images_folder(source)
     if source.resolve() == root.resolve() or root.resolve() in source.resolve().parents:
         raise UsageError(f"{source} is the data folder itself")
     if not replace and (root / DEMO_MARK).exists() and not keep_demo:
@@ -145,7 +149,7 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
         if not replace and root.exists():
             shutil.copytree(root, staging)
         staging.mkdir(parents=True, exist_ok=True)
-        _copy(images, files, staging)
+        _copy(images, files, staging, root)
         tables = _metadata(source, root if not replace else staging, staging)
         facts_of(find_files(staging), staging, group_from=None)  # a bad table is told before anything changes
         n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
@@ -183,7 +187,7 @@ def check_positive(source: Path, root: Path, positive: str, *, replace: bool) ->
     UsageError
         Listing the classes there will be.
     """
-    labels = {path.parts[0] for path in _find(source)}
+    labels = {path.parts[0] for path in _find(source, n_classes=2 if replace else 1)}
     if (source / LABELS).exists():
         labels |= {row["label"] for row in read_table(source / LABELS, ["file", "label"])}
     if not replace and (root / "images").is_dir():
@@ -221,7 +225,7 @@ def write_template(source: Path) -> Path:
     UsageError
         If there is one already.
     """
-    files = _find(source)
+    files = _find(source, n_classes=1)
     target = source / CHARACTERS
     if target.exists():
         raise UsageError(f"{target} exists; fill it in, or move it away first")

@@ -68,6 +68,28 @@ def test_adding_twice_keeps_one_row_a_picture_and_the_newer_one(data: Path, mine
     assert rows["images/cat/0.png"].series == rows["images/cat/1.png"].series == "New"
 
 
+def test_an_empty_cell_forgets_nothing(data: Path, mine: Path) -> None:
+    (mine / "metadata").mkdir()
+    table = mine / "metadata" / "characters.csv"
+    table.write_text("file,character,series,race\nimages/cat/1.png,Tama,Sky,cat\n")
+    import_folder(mine, data, replace=False)
+    table.unlink()
+    write_template(mine)
+    import_folder(mine, data, replace=False)
+    with (data / "metadata" / "characters.csv").open(newline="") as stream:
+        row = next(row for row in csv.DictReader(stream) if row["file"].endswith("cat/1.png"))
+    assert (row["character"], row["series"], row["race"]) == ("Tama", "Sky", "cat")
+
+
+def test_pictures_of_one_class_can_be_added_to_two(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "more" / "hero" / "new.png"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(encoded(picture(4000)))
+    assert import_folder(tmp_path / "more", data, replace=False).n_images == {"hero": 1}
+    with pytest.raises(DataError, match="it takes two or more"):
+        import_folder(tmp_path / "more", data, replace=True)
+
+
 def test_a_table_that_names_no_picture_is_told_before_anything_changes(data: Path, mine: Path) -> None:
     (mine / "metadata").mkdir()
     (mine / "metadata" / "characters.csv").write_text("file,series\nimages/cat/gone.png,Sky\n")
