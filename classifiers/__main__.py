@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featurestore.console import pin_threads, run
+from featurestore.console import command_parser, dispatch, pin_threads, run
 
 pin_threads()  # before anything imports numpy: sums in one order, the same bytes each time
 
@@ -183,14 +183,16 @@ _COMMANDS: tuple[Callable[[], int | None], ...] = (train, evaluate, compare, fin
 
 def main(argv: list[str]) -> int:
     """Parse the command line and call one command."""
-    parser = argparse.ArgumentParser(prog="python -m classifiers", description="How rows become decisions.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        said = (command.__doc__ or "").strip()
-        parser_of = commands.add_parser(command.__name__.replace("_", "-"), help=said, description=said)
-        parser_of.set_defaults(call=command)
-    call: Callable[[], int | None] = parser.parse_args(argv).call
-    return call() or 0
+    table = (
+        (command.__name__.replace("_", "-"), _without_options(command), (command.__doc__ or "").strip())
+        for command in _COMMANDS
+    )
+    parser, _ = command_parser("classifiers", "How rows become decisions.", table)
+    return dispatch(parser, argv)
+
+
+def _without_options(command: Callable[[], int | None]) -> Callable[[argparse.Namespace], int]:
+    return lambda _: command() or 0
 
 
 if __name__ == "__main__":

@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.errors import DataError, MissingData, NonFiniteRow, ParamsError, SplitError
+from featurestore.index import IMAGE_WISE, split_kind
 from featurestore.spec import FeatureSpec, Status, canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["IMAGE_WISE", "Study", "check_model", "check_positive", "read_study", "rows_digest"]
-
-#: What every table says where nothing but the picture itself is a group.
-IMAGE_WISE = "image-wise split"
+__all__ = ["Study", "check_model", "check_positive", "read_study", "rows_digest"]
 
 Texts = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
@@ -228,7 +226,6 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     import pandas as pd
 
     from featurestore.dataset import read_dataset
-    from featurestore.index import split_kind
     from featurestore.store import Reader
 
     for path, stage in ((dataset, "index"), (features, "fuse")):

@@ -5,7 +5,7 @@ Parses, calls and prints. The commands' own imports are inside them, so that ``-
 
 from __future__ import annotations
 
-from featurestore.console import pin_threads, run
+from featurestore.console import dispatch, pin_threads, run
 
 pin_threads()
 
@@ -128,9 +128,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def main(argv: list[str]) -> int:
     """Run one command; returns its exit code."""
-    options = _parser().parse_args(argv)
-    code: int = options.call(options)
-    return code
+    return dispatch(_parser(), argv)
 
 
 if __name__ == "__main__":

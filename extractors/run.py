@@ -20,7 +20,16 @@ from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
 from featurestore.images import decode, read_image_file
-from featurestore.rows import StoreRows, concatenate, find_keys, pack_keys
+from featurestore.rows import (
+    StoreRows,
+    concatenate,
+    empty_rows,
+    find_keys,
+    not_finite,
+    pack_keys,
+    unpack_keys,
+    without,
+)
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import Reader, write_store
 
@@ -57,18 +66,18 @@ class Report:
         return self.from_cache + self.from_store
 
 
-def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows | None:
-    """Rows of an earlier store file with the same fingerprint; None if there is none to trust."""
-    if not store.exists():
-        return None
+def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows:
+    """Those of ``keys`` that an earlier store file of the same fingerprint holds, if it can be trusted."""
+    if not len(keys) or not store.exists():
+        return empty_rows(spec)
     try:
         with Reader(store) as reader:
             if reader.spec.fingerprint != spec.fingerprint:
-                return None
+                return empty_rows(spec)
             rows = reader.verify()
     except KyaraError as error:
         log.warning("%s; its rows are looked for elsewhere", error)
-        return None
+        return empty_rows(spec)
     places = find_keys(rows.keys, keys)
     places = places[places >= 0]
     return StoreRows(rows.keys[places], rows.values[places], rows.status[places])
@@ -87,15 +96,12 @@ def _load(item: Item, root: Path, max_pixels: int) -> RGB:
 
 
 def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
-    import numpy as np
-
-    broken = (rows.status == Status.OK) & ~np.isfinite(rows.values).all(axis=1)
-    if broken.any():
-        i = int(np.flatnonzero(broken)[0])
-        column = spec.columns[int(np.flatnonzero(~np.isfinite(rows.values[i]))[0])]
+    broken = not_finite(rows.values, rows.status == Status.OK)
+    if broken:
+        row, column = broken[0]
         raise NonFiniteRow(
-            f"{batch[i][1]}: the row of {spec.name} is not finite in {column} and says it is ok;"
-            " remove the picture or mend the extractor"
+            f"{batch[row][1]}: the row of {spec.name} is not finite in {spec.columns[column]}"
+            " and says it is ok; remove the picture or mend the extractor"
         )
 
 
@@ -179,18 +185,16 @@ def extract(
     spec = extractor.spec
     keys = pack_keys(list(images))
     cached = cache.find(spec, keys)
-    rest = keys[find_keys(cached.sorted().keys, keys) < 0]
+    rest = without(keys, cached.keys)
     previous = _previous(store, spec, rest)
-    parts = [cached, *([previous] if previous is not None else [])]
-    known = concatenate(parts, spec).sorted()
-    missing = keys[find_keys(known.keys, keys) < 0]
-    items = [(k, images[k]) for k in (row.tobytes().hex() for row in missing)]
+    items = [(key, images[key]) for key in unpack_keys(without(rest, previous.keys))]
+    parts = [cached, previous]
     parts += _compute(extractor, items, lambda item: _load(item, root, max_pixels), cache, runtime)
     rows = concatenate(parts, spec)
     write_store(store, spec, rows)
     return Report(
         extracted=len(items),
         from_cache=len(cached),
-        from_store=len(previous) if previous is not None else 0,
+        from_store=len(previous),
         not_ok=int((rows.status != Status.OK).any(axis=1).sum()),
     )

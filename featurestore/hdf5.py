@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featurestore.errors import NonFiniteRow, StoreDamaged, StoreError, StoreVersionError
-from featurestore.rows import StoreRows, ascending
+from featurestore.rows import StoreRows, ascending, not_finite
 from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
@@ -40,14 +40,12 @@ def _check_rows(rows: StoreRows, spec: FeatureSpec, n_blocks: int, where: str) -
         raise ValueError(f"{where}: shapes of keys, values and status do not match the spec")
     if n > 1 and not np.all(ascending(rows.keys)):
         raise StoreError(f"{where}: keys are not unique and ascending")
-    fine = np.all(rows.status == Status.OK, axis=1)
-    broken = fine & ~np.isfinite(rows.values).all(axis=1)
-    if broken.any():
-        first = int(np.flatnonzero(broken)[0])
-        column = spec.columns[int(np.flatnonzero(~np.isfinite(rows.values[first]))[0])]
+    broken = not_finite(rows.values, np.all(rows.status == Status.OK, axis=1))
+    if broken:
+        row, column = broken[0]
         raise NonFiniteRow(
-            f"{where}: row {rows.keys[first].tobytes().hex()[:12]} says ok and is not finite in {column}"
-            f" ({int(broken.sum())} such rows)"
+            f"{where}: row {rows.keys[row].tobytes().hex()[:12]} says ok and is not finite in"
+            f" {spec.columns[column]} ({len(broken)} such rows)"
         )
 
 

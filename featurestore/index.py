@@ -21,10 +21,12 @@ from featurestore.metadata import Facts, escape_path
 from featurestore.scan import IndexOptions, Scan, Seen
 from featurestore.split import SPLITS, assign_splits
 
-__all__ = ["Index", "build_index", "split_kind", "write_index"]
+__all__ = ["IMAGE_WISE", "Index", "build_index", "split_kind", "write_index"]
 
 log = logging.getLogger(__name__)
 
+#: What every table says where nothing but the picture itself is a group.
+IMAGE_WISE = "image-wise split"
 #: Clusters above this are reported: a blank or a template, rather than a picture drawn twice.
 LARGE_CLUSTER = 20
 
@@ -37,14 +39,11 @@ class Index:
     ----------
     rows : list of DatasetRow
         Ascending by key.
-    quarantine : list of QuarantineRow
-        Ascending by path.
     summary : dict
         What ``results/data.json`` holds.
     """
 
     rows: list[DatasetRow]
-    quarantine: list[QuarantineRow]
     summary: dict[str, Any]
 
 
@@ -115,8 +114,6 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     for label in sorted({f.label for f in facts.values()}):
         if label not in labels:
             raise DataError(f"class {label!r}: not one usable image; results/quarantine.csv says why")
-    if len(set(labels)) < 2:
-        raise DataError(f"one class only ({labels[0]!r}); a classification needs two or more")
     clusters = near_duplicate_clusters([s.phash for s in kept], options.near_duplicate_distance)
     owned = [{_owned(facts[s.file], options.group) for s in same} - {""} for same in by_key.values()]
     groups = _groups(list(by_key), owned, clusters)
@@ -142,14 +139,13 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
         for i, s in enumerate(kept)
     ]
     kind = split_kind(options.group, owned)
-    quarantine = scanned.quarantine
-    return Index(rows, quarantine, _summary(rows, quarantine, len(scanned.files), len(usable), kind))
+    return Index(rows, _summary(rows, scanned.quarantine, len(scanned.files), len(usable), kind))
 
 
 def split_kind(group: str, owned: Sequence[object]) -> str:
     """In words, what the split keeps together."""
     if group == "none" or not any(owned):
-        return "image-wise split"
+        return IMAGE_WISE
     n_without = sum(not name for name in owned)
     return f"split by {group}" + (f" ({n_without} images without one stand alone)" if n_without else "")
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float32]
     Statuses = npt.NDArray[np.uint8]
 
-__all__ = ["StoreRows", "ascending", "concatenate", "empty_rows", "find_keys", "pack_keys", "unpack_keys"]
+__all__ = [
+    "StoreRows",
+    "ascending",
+    "concatenate",
+    "empty_rows",
+    "find_keys",
+    "not_finite",
+    "pack_keys",
+    "unpack_keys",
+    "without",
+]
 
 #: Length of a key.
 KEY_BYTES = 32
@@ -127,3 +137,25 @@ def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
     places = np.searchsorted(first, wanted.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64))
     places = np.minimum(places, len(first) - 1)
     return np.where((sorted_keys[places] == wanted).all(axis=1), places, -1)
+
+
+def without(keys: Keys, known: Keys) -> Keys:
+    """Those of ``keys`` that are not among ``known`` (unique, any order), in their order."""
+    import numpy as np
+
+    return keys[find_keys(known[np.lexsort(known.T[::-1])], keys) < 0]
+
+
+def not_finite(values: Values, fine: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Of each row that is ``fine`` and yet holds NaN or infinity: its position and the first such column.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n, d)
+    fine : ndarray of bool, shape (n,)
+    """
+    import numpy as np
+
+    bad = ~np.isfinite(values)
+    broken = np.flatnonzero(fine & bad.any(axis=1))
+    return [(int(row), int(np.argmax(bad[row]))) for row in broken]

@@ -52,6 +52,11 @@ class Seen:
     rejected: ImageRejected | None = None
 
 
+def _class_folders(images: Path) -> list[str]:
+    """Names of the folders of classes, ascending; hidden ones are none."""
+    return sorted(e.name for e in os.scandir(images) if e.is_dir() and not e.name.startswith("."))
+
+
 def find_files(root: Path) -> dict[str, str]:
     """Image files under ``root/images`` and their folder's label, ascending by path.
 
@@ -78,7 +83,7 @@ def find_files(root: Path) -> dict[str, str]:
             f"no {images}/<label>/ here; run: dvc pull -r demo data.dvc  (or: python -m collection import DIR"
             " --replace)"
         )
-    labels = sorted(e.name for e in os.scandir(images) if e.is_dir() and not e.name.startswith("."))
+    labels = _class_folders(images)
     for label in labels:
         if escape_path(label) != label.replace("%", "%25"):
             raise DataError(f"class folder {escape_path(label)!r}: no printable UTF-8; rename it")
@@ -151,8 +156,7 @@ def scan(root: Path, options: IndexOptions) -> Scan:
 
 def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> None:
     """Whether every folder of a class holds an image, and there are two classes or more."""
-    folders = (e.name for e in os.scandir(root / "images") if e.is_dir() and not e.name.startswith("."))
-    for folder in sorted(set(folders) - set(files.values()) - labels):
+    for folder in sorted(set(_class_folders(root / "images")) - set(files.values()) - labels):
         raise DataError(
             f"class {folder!r}: no image in {root / 'images' / folder}; add some or remove the folder"
         )
