@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -62,6 +63,15 @@ def dispatch(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     return code
 
 
+class _Terminated(BaseException):
+    """SIGTERM came, from a scheduler that wants the machine back: put things away and end."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
+    raise _Terminated
+
+
 def _say(error: object) -> None:
     """One line, whatever the error's text holds."""
     sys.stderr.write(f"kyara: error: {' '.join(str(error).split())}\n")
@@ -74,10 +84,11 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     -------
     int
         0 clean; 1 unforeseen; 2 usage or params; 3 bad data; 4 something missing that a command
-        can fetch, install or make; 130 interrupted.
+        can fetch, install or make; 130 interrupted, 143 terminated.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what a picture's metadata lack is no news
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return main(sys.argv[1:] if argv is None else argv) or 0
     except KyaraError as error:
@@ -97,3 +108,6 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     except KeyboardInterrupt:
         sys.stderr.write("kyara: interrupted; what was committed is kept\n")
         return 130
+    except _Terminated:
+        sys.stderr.write("kyara: terminated; what was committed is kept\n")
+        return 128 + signal.SIGTERM

@@ -6,8 +6,9 @@ Owns the columns, reading and writing. Refuses to know how they come about (``in
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,21 @@ from typing import TYPE_CHECKING
 from featurestore.errors import DataError, MissingData
 from featurestore.files import write_text_atomic
 from featurestore.metadata import unescape_path
+from featurestore.spec import canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "DatasetRow", "QuarantineRow", "csv_text", "image_paths", "read_dataset", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "DatasetRow",
+    "QuarantineRow",
+    "csv_text",
+    "image_paths",
+    "read_dataset",
+    "rows_digest",
+    "write_table",
+]
 
 
 @dataclass(frozen=True)
@@ -125,3 +136,14 @@ def image_paths(path: Path, root: Path) -> dict[str, Path]:
         raise MissingData(f"no {path}; run: dvc repro index")
     with path.open(encoding="utf-8", newline="") as stream:
         return {row["key"]: root / unescape_path(row["path"]) for row in csv.DictReader(stream)}
+
+
+def rows_digest(keys: Sequence[str], labels: Sequence[str]) -> str:
+    """Sha256 (hex) of keys and labels, whatever their order.
+
+    Examples
+    --------
+    >>> rows_digest(["a", "b"], ["x", "y"]) == rows_digest(["b", "a"], ["y", "x"])
+    True
+    """
+    return hashlib.sha256(canonical_json(sorted(zip(keys, labels, strict=True))).encode()).hexdigest()

@@ -11,12 +11,16 @@
     │   ├── MetadataError          a CSV row that cannot be used
     │   ├── SplitError             classes or groups that cannot be split
     │   ├── NonFiniteRow           (also ValueError)   NaN or inf in a row whose status is ok
+    │   ├── WeightsDamaged         a weights file with another sha256, or that cannot be read
     │   ├── StoreError             an HDF5 file that is refused
     │   │   ├── StoreVersionError
     │   │   └── StoreDamaged
     │   └── MissingRows            (also KeyError)
     └── MissingError               4   something a command can fetch, install or make
         ├── MissingData            (also FileNotFoundError)
+        ├── MissingWeights         (also FileNotFoundError)
+        ├── MissingExtra           (also ImportError)   a package of an extra is not installed
+        ├── MissingDevice          a device that torch does not see, or that is too small
         └── MissingRepository
 
 What it refuses to know: how an error is printed (``console``).
@@ -33,9 +37,12 @@ __all__ = [
     "LabelConflict",
     "MetadataError",
     "MissingData",
+    "MissingDevice",
     "MissingError",
+    "MissingExtra",
     "MissingRepository",
     "MissingRows",
+    "MissingWeights",
     "NonFiniteRow",
     "ParamsError",
     "Reason",
@@ -44,6 +51,7 @@ __all__ = [
     "StoreError",
     "StoreVersionError",
     "UsageError",
+    "WeightsDamaged",
 ]
 
 
@@ -118,6 +126,10 @@ class NonFiniteRow(DataError, ValueError):
     """A row says it is ok and holds NaN or infinity."""
 
 
+class WeightsDamaged(DataError):
+    """A weights file is not the one that was asked for, or holds something else."""
+
+
 class StoreError(DataError):
     """An HDF5 file is refused."""
 
@@ -142,6 +154,18 @@ class MissingError(KyaraError):
 
 class MissingData(MissingError, FileNotFoundError):
     """A file or folder that an earlier step makes is not there."""
+
+
+class MissingWeights(MissingError, FileNotFoundError):
+    """A published weights file is nowhere to be found."""
+
+
+class MissingExtra(MissingError, ImportError):
+    """A package that an extractor needs is not installed."""
+
+
+class MissingDevice(MissingError):
+    """The device is not there, or has too little memory for a single image."""
 
 
 class MissingRepository(MissingError):

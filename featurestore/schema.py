@@ -105,7 +105,7 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
     ----------
     kind : annotation
         ``int``, ``float`` (finite; a whole number will do), ``str``, ``bool``, ``Literal``, ``X | None``,
-        ``tuple[X, ...]``, ``Mapping``, ``Any``, or ``Annotated`` with ranges.
+        ``tuple[X, ...]``, ``Mapping``, ``Any``, a dataclass of these, or ``Annotated`` with ranges.
 
     Raises
     ------
@@ -122,6 +122,8 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    if dataclasses.is_dataclass(kind):
+        return from_mapping(typing.cast(type, kind), value, key)
     if origin is Annotated:
         checked = check_value(args[0], value, key)
         for rule in args[1:]:
