@@ -1,4 +1,4 @@
-"""``python -m extractors prepare | run | ls | doctor``: parse, call, print."""
+"""``python -m extractors prepare | run | ls | fetch | doctor``: parse, call, print."""
 
 from featurestore import console
 
@@ -8,8 +8,16 @@ import argparse  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
+from types import ModuleType  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from featurestore import plugins  # noqa: E402
+
+if TYPE_CHECKING:
+    from extractors.base import Extractor, Loaded
+    from extractors.learning import Surroundings
+    from extractors.weights import WeightsFile
+    from featurestore.params import Params
 
 DATASET = Path("dataset.csv")
 FEATURES = Path("features")
@@ -24,32 +32,102 @@ def _cache_root() -> Path:
     return Path(given).expanduser() if given else default_cache_root()
 
 
+def _weight_folders() -> list[Path]:
+    """Where published weights are searched; the first is where they are fetched to."""
+    from featurestore.cache import default_cache_root
+
+    given = os.environ.get("KYARA_WEIGHTS")
+    return [*([Path(given).expanduser()] if given else []), default_cache_root().parent / "weights"]
+
+
+def _load(name: str) -> ModuleType:
+    return plugins.load(ZOO, name, key="extractors")
+
+
+def _device(module: ModuleType, wanted: str) -> str:
+    """Chosen only for extractors that compute with torch: asking costs its import."""
+    if "torch" not in module.CARD.modules:
+        return "cpu" if wanted == "auto" else wanted
+    from extractors.devices import pick_device
+
+    return pick_device(wanted)
+
+
+def _find(name: str, wanted: "WeightsFile") -> "Loaded":
+    """A published file: where it lies, or fetched."""
+    from extractors.download import fetch
+    from extractors.weights import load, locate
+
+    folders = _weight_folders()
+    if locate(wanted, folders) is None and wanted.url:
+        sys.stderr.write(f"{name}: fetching {wanted.name} ({wanted.size}; licence: {wanted.licence})\n")
+        return fetch(wanted, folders[0], extractor=name)
+    return load(wanted, folders, extractor=name)
+
+
+def _surroundings(p: "Params", device: str) -> "Surroundings":
+    from extractors.study import surroundings_of
+    from featurestore.cache import RowCache
+
+    def design() -> "Extractor":
+        made: Extractor = _load("design").build(**p.extractors["design"])
+        return made
+
+    return surroundings_of(
+        DATASET,
+        Path(p.data.root),
+        RowCache(_cache_root()),
+        max_pixels=p.data.max_pixels,
+        positive=p.evaluation.positive,
+        seed=p.seed,
+        device=device,
+        runtime=p.runtime,
+        design=design,
+    )
+
+
 def _prepare(args: argparse.Namespace) -> int:
-    from extractors.weights import write_manifest
+    from extractors.prepare import check_modules, prepare
     from featurestore.params import load_params
 
-    load_params()
-    plugins.load(ZOO, args.name, key="extractors")
-    path = write_manifest(WEIGHTS / args.name, args.name, {})
-    print(f"{args.name}: needs no weights ({path})")
+    p = load_params()
+    module = _load(args.name)
+    check_modules(args.name, module)
+    print(
+        prepare(
+            args.name,
+            module,
+            p.extractors[args.name],
+            WEIGHTS / args.name,
+            find=lambda wanted: _find(args.name, wanted),
+            surroundings=lambda: _surroundings(p, _device(module, p.runtime.device)),
+        )
+    )
     return 0
 
 
 def _run(args: argparse.Namespace) -> int:
+    from extractors.prepare import check_modules, context_of
     from extractors.run import extract
-    from extractors.weights import read_manifest
     from featurestore.cache import RowCache
     from featurestore.dataset import image_paths
     from featurestore.params import load_params
 
     p = load_params()
-    module = plugins.load(ZOO, args.name, key="extractors")
-    read_manifest(WEIGHTS / args.name, args.name)
-    extractor = module.build(**p.extractors[args.name])
+    module, params = _load(args.name), p.extractors[args.name]
+    check_modules(args.name, module)
+    context = context_of(
+        WEIGHTS / args.name,
+        args.name,
+        module,
+        params,
+        folders=_weight_folders(),
+        device=_device(module, p.runtime.device),
+    )
     root = Path(p.data.root)
     cache = RowCache(_cache_root())
     report = extract(
-        extractor,
+        module.build(context=context, **params),
         image_paths(DATASET, root),
         cache,
         FEATURES / f"{args.name}.h5",
@@ -62,25 +140,64 @@ def _run(args: argparse.Namespace) -> int:
         f" ({report.from_cache} from the row cache, {report.from_store} from the store);"
         f" {report.not_ok} not ok; cache: {cache.root}"
     )
+    if report.extracted:
+        speed = report.extracted / max(report.seconds, 1e-9)
+        print(f"{args.name}: {speed:.1f} images/s on {context.device}, {report.batch_size} at a time")
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from extractors.download import fetch
+    from extractors.prepare import check_modules, needed
+    from extractors.weights import load, locate
+    from featurestore.params import load_params
+
+    p = load_params()
+    folders = _weight_folders()
+    for name in args.names:
+        module = _load(name)
+        check_modules(name, module)
+        wanted = [file for file in needed(module, p.extractors[name]) if not file.package]
+        if not wanted:
+            print(f"{name}: needs no file from elsewhere")
+        for file in wanted:
+            there = locate(file, folders) is not None
+            print(f"{name}: {file.name}, {file.size}, licence: {file.licence}", flush=True)
+            found = load(file, folders, extractor=name) if there else fetch(file, folders[0], extractor=name)
+            print(f"{name}: {'there already' if there else 'fetched'}: {found.path}, sha256 {found.sha256}")
     return 0
 
 
 def _ls(_: argparse.Namespace) -> int:
-    print(f"{'extractor':12} {'columns':>8}  {'needs':10} {'licence':14} summary")
+    from extractors.prepare import makes, missing_modules, needed
+    from extractors.weights import locate
+    from featurestore.params import EXTRACTOR_CONTEXT, load_params
+    from featurestore.schema import check_keywords
+
+    blocks: dict[str, Any] = dict(load_params().extractors) if Path("params.yaml").exists() else {}
+    print(f"{'extractor':10} {'columns':>7}  {'extra':16} {'weights':18} {'licence':38} summary")
     for name in plugins.listing(ZOO):
-        card = plugins.load(ZOO, name, key="extractors").CARD
-        needs = f"[{card.extra}]" if card.extra else "core"
-        print(f"{name:12} {card.n_columns or '?':>8}  {needs:10} {card.licence:14} {card.summary}")
+        module = _load(name)
+        defaults = check_keywords(module.build, {}, f"extractors.{name}", given=EXTRACTOR_CONTEXT)
+        card, params = module.CARD, blocks.get(name, defaults)
+        extra = f"{card.extra or 'core'}{' (missing)' if missing_modules(module) else ''}"
+        wanted = needed(module, params)
+        lacking = [file for file in wanted if locate(file, _weight_folders()) is None]
+        state = "none needed" if not wanted else "present"
+        if makes(module, params):
+            state = "made by prepare"
+        if lacking:
+            state = f"missing ({lacking[0].size})"
+        columns = card.n_columns or "?"
+        print(f"{name:10} {columns:>7}  {extra:16} {state:18} {card.licence:38} {card.summary}")
     return 0
 
 
 def _doctor(args: argparse.Namespace) -> int:
     from extractors.doctor import examine
 
-    given = os.environ.get("KYARA_WEIGHTS")
-    weights = Path(given).expanduser() if given else _cache_root().parent / "weights"
     broken = False
-    for name, state, text in examine(cache=_cache_root(), weights=weights, here=Path()):
+    for name, state, text in examine(cache=_cache_root(), weights=_weight_folders()[0], here=Path()):
         broken |= state == "NO"
         if state == "NO" or not args.quiet:
             print(f"{state:3} {name:16} {text}")
@@ -88,9 +205,14 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 _COMMANDS = (
-    ("prepare", _prepare, "pin an extractor's weights in weights/<name>/manifest.json"),
+    (
+        "prepare",
+        _prepare,
+        "find, fetch or make an extractor's weights; pin them in weights/<name>/manifest.json",
+    ),
     ("run", _run, "bring features/<name>.h5 up to date"),
-    ("ls", _ls, "the extractors there are"),
+    ("ls", _ls, "the extractors there are, and what they lack"),
+    ("fetch", _fetch, "download the published weights of some extractors"),
     ("doctor", _doctor, "what this machine has, and what is missing"),
 )
 
@@ -98,8 +220,10 @@ _COMMANDS = (
 def main(argv: list[str]) -> int:
     """Run one command."""
     parser, commands = console.command_parser("extractors", "kyara's extractors", _COMMANDS)
+    names = f"one of: {', '.join(plugins.listing(ZOO))}"
     for name in ("prepare", "run"):
-        commands[name].add_argument("name", help=f"one of: {', '.join(plugins.listing(ZOO))}")
+        commands[name].add_argument("name", help=names)
+    commands["fetch"].add_argument("names", nargs="+", metavar="name", help=names)
     commands["doctor"].add_argument("--quiet", action="store_true", help="only what is missing")
     return console.dispatch(parser, argv)
 

@@ -5,14 +5,17 @@ Every module of the zoo is found and checked by the tests unasked. Refuses to kn
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from extractors.base import Card, Extractor
+from extractors.base import Card, Extractor, Staged
+from featurestore.params import EXTRACTOR_CONTEXT
 from featurestore.schema import keywords_of
 from featurestore.spec import Status, canonical_json
 
@@ -106,41 +109,86 @@ def check_read_only(extractor: Extractor, images: Sequence[RGB]) -> None:
     assert _same(extractor(frozen).values, extractor(images).values, 0)
 
 
+def _other(kind: Any, value: Any) -> Iterator[Any]:
+    """Other values of a param's type; none for texts, which only the extractor understands."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        ranges = args[1:]
+        yield from (v for v in _other(args[0], value) if v is None or all(r.allows(v) for r in ranges))
+    elif origin is Literal:
+        yield from (choice for choice in args if choice != value)
+    elif origin in (typing.Union, types.UnionType):
+        if str not in args:
+            yield from (v for option in args for v in _other(option, value))
+    elif kind is bool:
+        yield not value
+    elif kind is int:
+        yield (value or 1) + 1
+    elif kind is float:
+        yield from (value / 2 or 0.5,)
+    elif kind is type(None) and value is not None:
+        yield None
+    elif dataclasses.is_dataclass(kind):
+        for name, inner in typing.get_type_hints(kind, include_extras=True).items():
+            for other in _other(inner, getattr(value, name)):
+                yield dataclasses.replace(value, **{name: other})
+
+
 def other_params(module: ModuleType) -> Iterator[dict[str, Any]]:
-    """For each param of ``build`` that has choices, each choice but the default."""
-    for name, (kind, default) in keywords_of(module.build).items():
-        if typing.get_origin(kind) is Literal:
-            yield from ({name: choice} for choice in typing.get_args(kind) if choice != default)
-        elif kind is bool:
-            yield {name: not default}
+    """Each param of ``build`` with each of some other values, one at a time."""
+    for name, (kind, default) in keywords_of(module.build, EXTRACTOR_CONTEXT).items():
+        yield from ({name: other} for other in _other(kind, default))
 
 
-def check_fingerprint(module: ModuleType, extractor: Extractor) -> None:
+def check_fingerprint(module: ModuleType, make: Callable[..., Extractor]) -> None:
     """Every param moves the fingerprint; the same params give the same."""
-    assert module.build().spec.fingerprint == extractor.spec.fingerprint
-    seen = [extractor.spec.fingerprint, *(module.build(**p).spec.fingerprint for p in other_params(module))]
-    assert len(set(seen)) == len(seen), "two params share a fingerprint"
+    own = make().spec
+    assert make().spec.fingerprint == own.fingerprint
+    seen: dict[str, dict[str, Any]] = {own.fingerprint: {}}
+    for changed in other_params(module):
+        fingerprint = make(**changed).spec.fingerprint
+        assert fingerprint not in seen, f"{changed} and {seen[fingerprint]} share a fingerprint"
+        seen[fingerprint] = changed
 
 
-def yield_checks(module: ModuleType, extractor: Extractor, *, tolerance: float = 0.0) -> Iterator[Check]:
-    """Names and checks of one extractor with default params.
+def check_stages(extractor: Extractor, images: Sequence[RGB], tolerance: float) -> None:
+    """A staged extractor gives the same rows in stages, two batches under way."""
+    if not isinstance(extractor, Staged):
+        return
+    assert extractor.batch_size() >= 1
+    first, second = extractor.preprocess(images[:2]), extractor.preprocess(images[2:4])
+    one, two = extractor.launch(first), extractor.launch(second)
+    both = [*extractor.finish(one).values, *extractor.finish(two).values]
+    for row, whole in zip(both, extractor(images[:4]).values, strict=True):
+        assert _same(row, whole, tolerance), "rows depend on the stages"
+
+
+def yield_checks(
+    module: ModuleType, make: Callable[..., Extractor], *, tolerance: float = 0.0
+) -> Iterator[Check]:
+    """Names and checks of one extractor.
 
     Parameters
     ----------
     module : module
         ``extractors.zoo.<name>``.
-    extractor : Extractor
-        What its ``build()`` gave.
+    make : callable
+        Builds it with its default params, or those that it is given; with weights, if it needs any.
     tolerance : float
         Relative and absolute, between batches; 0 = the same bits.
     """
-    images = sample_images()
-    for check, arguments in (
-        (check_card, (module, extractor)),
-        (check_rows, (extractor, images)),
-        (check_batches, (extractor, images, tolerance)),
-        (check_threads, (extractor, images, tolerance)),
-        (check_read_only, (extractor, images)),
-        (check_fingerprint, (module, extractor)),
-    ):
-        yield check.__name__, functools.partial(check, *arguments)
+
+    @functools.lru_cache(maxsize=1)
+    def made() -> tuple[Extractor, list[RGB]]:
+        return make(), sample_images()
+
+    def with_images(check: Callable[..., None], *more: Any) -> Callable[[], None]:
+        return lambda: check(*made(), *more)
+
+    yield "check_card", lambda: check_card(module, made()[0])
+    yield "check_rows", with_images(check_rows)
+    yield "check_batches", with_images(check_batches, tolerance)
+    yield "check_threads", with_images(check_threads, tolerance)
+    yield "check_stages", with_images(check_stages, tolerance)
+    yield "check_read_only", with_images(check_read_only)
+    yield "check_fingerprint", lambda: check_fingerprint(module, make)

@@ -14,12 +14,14 @@ from typing import Annotated, Any, Literal
 from featurestore import plugins
 from featurestore.errors import MissingData, ParamsError
 from featurestore.images import MAX_PIXELS
-from featurestore.schema import Above, AtLeast, Between, check_keywords, from_mapping
+from featurestore.schema import AtLeast, Between, check_keywords, from_mapping
 
 __all__ = [
+    "EXTRACTOR_CONTEXT",
     "HEAD_CONTEXT",
     "DataParams",
     "EvaluationParams",
+    "FusionParams",
     "Params",
     "RuntimeParams",
     "SplitParams",
@@ -29,6 +31,9 @@ __all__ = [
 
 #: What every head's ``build`` is given besides its params.
 HEAD_CONTEXT = ("seed", "n_classes", "positive")
+
+#: What every extractor's ``build`` is given besides its params.
+EXTRACTOR_CONTEXT = ("context",)
 
 _MAX_BYTES = 1 << 20
 
@@ -84,14 +89,41 @@ class EvaluationParams:
 
 
 @dataclass(frozen=True)
+class FusionParams:
+    """``fusion:`` how the columns of several extractors meet in a head.
+
+    Attributes
+    ----------
+    method : {"early", "late"}
+        One head on all columns, or one an extractor and their probabilities averaged.
+    block_scaling : bool
+        Whether, under early fusion, every extractor's columns weigh the same together.
+    """
+
+    method: Literal["early", "late"] = "early"
+    block_scaling: bool = False
+
+
+@dataclass(frozen=True)
 class RuntimeParams:
-    """``runtime:`` what moves no result; no stage and no fingerprint depends on it."""
+    """``runtime:`` how the work is done; no stage and no fingerprint depends on it.
+
+    Attributes
+    ----------
+    engine : str
+        A module of ``extractors.engines``.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where networks compute; ``auto`` takes the first of cuda, mps and cpu that is there.
+    workers : int
+        Threads; 0 = one a core.
+    batch_size : int or None
+        Images at a time; None = found for the device.
+    """
 
     engine: str = "local"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: Annotated[int, AtLeast(0)] = 0
-    batch_size: Annotated[int, AtLeast(1)] = 16
-    commit_rows: Annotated[int, AtLeast(1)] = 256
-    commit_seconds: Annotated[float, Above(0)] = 10.0
+    batch_size: Annotated[int, AtLeast(1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +143,7 @@ class Params:
     split: SplitParams = field(default_factory=SplitParams)
     extractors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fusion: FusionParams = field(default_factory=FusionParams)
     evaluation: EvaluationParams = field(default_factory=EvaluationParams)
     runtime: RuntimeParams = field(default_factory=RuntimeParams)
 
@@ -188,7 +221,7 @@ def parse_params(raw: Any) -> Params:
     params = from_mapping(Params, raw, "")
     _check_names(params)
     _check_ranges(params)
-    extractors = _plugin_blocks("extractors.zoo", "extractors", params.extractors, ())
+    extractors = _plugin_blocks("extractors.zoo", "extractors", params.extractors, EXTRACTOR_CONTEXT)
     heads = _plugin_blocks("classifiers.heads", "heads", params.heads, HEAD_CONTEXT)
     return Params(**{**vars(params), "extractors": extractors, "heads": heads})
 

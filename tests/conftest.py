@@ -36,9 +36,11 @@ def encoded(pixels: np.ndarray, format: str = "PNG", **options: object) -> bytes
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or fills the user's cache."""
+    """No test reads or fills the user's cache, or finds weights that this machine happens to have."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("KYARA_CACHE", str(cache))
+    monkeypatch.setenv("KYARA_WEIGHTS", str(cache / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
 
 

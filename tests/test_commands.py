@@ -83,7 +83,7 @@ def test_a_wrong_param_ends_with_two(command: Command, workspace: Path) -> None:
 def test_an_unknown_extractor_ends_with_two(command: Command) -> None:
     done = command("extractors", "run", "nosuch")
     assert done.returncode == 2
-    assert "no 'nosuch'; one of: design" in one_line(done)
+    assert "no 'nosuch'; one of: arcface, clip, design" in one_line(done)
 
 
 def test_too_many_bad_pictures_end_with_three_and_are_listed(command: Command, workspace: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_bytes_do_not_depend_on_how_the_rows_came_together(
     assert store_bytes(tmp_path) == cold
     for cache, options in {
         "b": {"workers": 4, "batch_size": 1},
-        "c": {"batch_size": 7, "commit_rows": 1},
+        "c": {"batch_size": 7},
     }.items():
         (tmp_path / "features" / "mean.h5").unlink()
         assert run(MeanColour(), dict(reversed(images.items())), cache, **options).extracted == 40
@@ -162,11 +162,11 @@ def test_a_file_that_changed_since_it_was_indexed_is_an_error(
 def test_a_damaged_segment_is_set_aside_and_its_rows_computed_again(
     tmp_path: Path, images: dict[str, Path], run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run(MeanColour(), images, commit_rows=10)
+    run(MeanColour(), images)
     whole = store_bytes(tmp_path)
     (tmp_path / "features" / "mean.h5").unlink()
     segments = sorted((tmp_path / "cache").rglob("*.h5"))
-    assert len(segments) >= 3
+    assert len(segments) >= 2
     data = bytearray(segments[0].read_bytes())
     with Reader(segments[0]) as reader:
         n_lost, offset = len(reader), reader._layout["value"][2]
@@ -230,7 +230,7 @@ def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
         store = tmp_path / name / "mean.h5"
         extract(
             MeanColour(), images, RowCache(tmp_path / "cache"), store,
-            root=tmp_path / "data", max_pixels=10**6, runtime=RuntimeParams(batch_size=2, commit_rows=2),
+            root=tmp_path / "data", max_pixels=10**6, runtime=RuntimeParams(batch_size=2),
         )  # fmt: skip
         return store.read_bytes()
 

@@ -1,16 +1,19 @@
 """The local engine: a pool of threads on this machine.
 
-Decoding always runs in the pool. A thread-safe extractor runs there too, a batch a thread; any
-other is called from one thread while the pool decodes ahead of it.
+Reading and decoding always run in the pool. A thread-safe extractor runs there too, a batch a
+thread. A staged one is preprocessed there and launched from one thread, which finishes a batch only
+after it launched the next, so that a device that computes on its own never waits. Any other is
+called from one thread while the pool decodes ahead of it.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from extractors.base import Staged
 
 if TYPE_CHECKING:
     from extractors.base import RGB, Extractor, Rows
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def run(
@@ -27,7 +31,7 @@ def run(
     *,
     workers: int,
 ) -> Iterator[tuple[Sequence[Item], Rows]]:
-    """Rows of each batch, in order.
+    """Rows of each batch, in the order in which they are done.
 
     Parameters
     ----------
@@ -42,26 +46,50 @@ def run(
     Yields
     ------
     (batch, Rows)
-        As soon as a batch and all before it are done. The first error ends it, after every batch that
-        was under way and succeeded was yielded.
+        As soon as a batch is done. The first error ends it, after every batch that was under way and
+        succeeded was yielded.
     """
-    n = workers or os.cpu_count() or 1
-
-    def whole(batch: Sequence[Item]) -> Rows:
-        return extractor([load(item) for item in batch])
+    n = workers or len(_cores())
 
     def images(batch: Sequence[Item]) -> list[RGB]:
         return [load(item) for item in batch]
 
     with ThreadPoolExecutor(n) as pool:
         if extractor.thread_safe:
-            yield from _ahead(pool, whole, batches, 2 * n)
+            yield from _ahead(pool, lambda batch: extractor(images(batch)), batches, 2 * n)
+        elif isinstance(extractor, Staged):
+            staged = extractor
+            ready = _ahead(pool, lambda batch: staged.preprocess(images(batch)), batches, 2 * n)
+            yield from _overlapped(staged, ready)
         else:
             for batch, loaded in _ahead(pool, images, batches, 2 * n):
                 yield batch, extractor(loaded)
 
 
-Result = TypeVar("Result")
+def _cores() -> Sequence[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return range(os.cpu_count() or 1)
+
+
+def _overlapped(
+    extractor: Staged, ready: Iterable[tuple[Sequence[Item], Any]]
+) -> Iterator[tuple[Sequence[Item], Rows]]:
+    """Launch each batch before the one before it is finished."""
+    before: tuple[Sequence[Item], Any] | None = None
+    try:
+        for batch, prepared in ready:
+            now = (batch, extractor.launch(prepared))
+            if before is not None:
+                yield before[0], extractor.finish(before[1])
+            before = now
+    except Exception:
+        if before is not None:
+            yield before[0], extractor.finish(before[1])
+        raise
+    if before is not None:
+        yield before[0], extractor.finish(before[1])
 
 
 def _ahead(
@@ -70,29 +98,36 @@ def _ahead(
     batches: Iterable[Sequence[Item]],
     depth: int,
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """Map in order with at most ``depth`` batches under way, so that memory stays flat.
+    """Map with at most ``depth`` batches under way; what is done first comes first.
 
-    After the first error nothing more is begun; what was under way and succeeds is yielded first.
+    So memory stays flat. After the first error nothing more is begun; what was under way and succeeds is
+    yielded first. Whoever stops asking gets no more work done.
     """
-    pending: deque[tuple[Sequence[Item], Future[Result]]] = deque()
+    pending: dict[Future[Result], Sequence[Item]] = {}
     todo, failed = iter(batches), None
-    while True:
-        while failed is None and len(pending) < depth:
-            batch = next(todo, None)
-            if batch is None:
+    try:
+        while True:
+            while failed is None and len(pending) < depth:
+                batch = next(todo, None)
+                if batch is None:
+                    break
+                pending[pool.submit(work, batch)] = batch
+            if not pending:
                 break
-            pending.append((batch, pool.submit(work, batch)))
-        if not pending:
-            break
-        done, future = pending.popleft()
-        try:
-            result = future.result()
-        except Exception as error:
-            failed = failed or error
-            for _, other in pending:
-                other.cancel()
-            pending = deque(item for item in pending if not item[1].cancelled())
-            continue
-        yield done, result
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=list(pending).index):
+                batch = pending.pop(future)
+                if future.cancelled():
+                    continue
+                error = future.exception()
+                if error is None:
+                    yield batch, future.result()
+                    continue
+                failed = failed or error
+                for other in pending:
+                    other.cancel()
+    finally:
+        for future in pending:
+            future.cancel()
     if failed is not None:
         raise failed
