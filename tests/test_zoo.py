@@ -2,31 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
+from zoo_weights import NAMES, maker
 
 from extractors.base import Rows
 from extractors.testing import check_batches, check_rows, sample_images, yield_checks
-from featurestore import plugins
 from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
 from featurestore.store import write_store
 from featurestore.testing import check_store
 
+#: Relative and absolute, for rows of one picture in batches of several sizes; 0 = the same bits.
+TOLERANCE = {"arcface": 0.0, "design": 0.0, "dlib": 0.0}
+NEURAL = 1e-5
+
+GOLDEN = ROOT / "tests" / "golden_rows.json"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("zoo")
+
+
+def checks(name: str, folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    module, make = maker(name, folder)
+    return yield_checks(module, make, tolerance=TOLERANCE.get(name, NEURAL))
+
+
 CHECKS = [
-    pytest.param(check, id=f"{name}-{said}")
-    for name in plugins.listing("extractors.zoo")
-    for module in [plugins.load("extractors.zoo", name, key="extractors")]
-    for said, check in yield_checks(module, module.build())
-]
+    "check_card", "check_rows", "check_batches", "check_threads", "check_stages", "check_read_only",
+    "check_fingerprint",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_an_extractor_of_the_zoo_conforms(check: Callable[[], None]) -> None:
-    check()
+@pytest.mark.parametrize("name", NAMES)
+def test_an_extractor_of_the_zoo_conforms(name: str, folder: Path) -> None:
+    done = []
+    for said, check in checks(name, folder):
+        check()
+        done.append(said)
+    assert done == CHECKS
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "design"])
+def test_other_weights_give_another_fingerprint(name: str, folder: Path) -> None:
+    spec = maker(name, folder)[1]().spec
+    assert spec.weights, "an extractor that needs weights names them"
+    first = next(iter(spec.weights))
+    moved = dataclasses.replace(spec, weights={**spec.weights, first: "0" * 64})
+    learned = dataclasses.replace(spec, fitted_on="1" * 64)
+    assert len({s.fingerprint for s in (spec, moved, learned)}) == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_are_those_that_were_written_down(name: str, folder: Path) -> None:
+    """A golden output: a change of values must be meant, and move the extractor's version."""
+    golden = json.loads(GOLDEN.read_text())
+    assert name in golden, f"run: python tests/test_zoo.py {name}"
+    values = maker(name, folder)[1]()(sample_images()[:3]).values
+    expected = np.array(golden[name]["rows"])
+    found = shown(values)
+    assert golden[name]["version"] == maker(name, folder)[0].VERSION
+    assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
+
+
+def shown(values: np.ndarray) -> np.ndarray:
+    """A few columns, and a sum that every column moves."""
+    signs = np.where(np.arange(values.shape[1]) % 3, 1, -1)
+    return np.column_stack([values[:, :: max(1, values.shape[1] // 8)], (values * signs).sum(axis=1)])
 
 
 class Forgetful:
@@ -59,3 +109,20 @@ def test_a_store_conforms_and_a_store_of_another_writer_may_not(tmp_path: Path) 
     write_store(tmp_path / "toy.h5", spec, StoreRows(keys, values, status))
     with pytest.raises(AssertionError, match="not NaN"):
         check_store(tmp_path / "toy.h5")
+
+
+def write_golden(names: list[str], folder: Path) -> None:
+    """Write down the rows as they are now."""
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    for name in names or NAMES:
+        module, make = maker(name, folder)
+        rows = shown(make()(sample_images()[:3]).values)
+        golden[name] = {"version": module.VERSION, "rows": [[float(f"{v:.6g}") for v in row] for row in rows]}
+    GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+
+    write_golden(sys.argv[1:], Path(tempfile.mkdtemp()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from extractors.base import Card
+from extractors.base import Card, Context
 
 if TYPE_CHECKING:
     from extractors.base import Extractor
@@ -62,7 +62,7 @@ CARD: Final = Card(
 )
 
 
-def build(*, fit: Literal["crop", "pad", "squash"] = "crop") -> Extractor:
+def build(*, context: Context = Context(), fit: Literal["crop", "pad", "squash"] = "crop") -> Extractor:
     """Build the extractor.
 
     Parameters
