@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
-from classifiers.tables import head_summaries, scores_table  # noqa: E402
+from classifiers.tables import fusion_said, head_summaries, scores_table  # noqa: E402
 
 if TYPE_CHECKING:
     from classifiers.data import Study
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL = Path("model")
 RESULTS = Path("results")
+WEIGHTS = Path("weights")
 LOOKS = Path("logs/looks.csv")
 
 
@@ -45,6 +46,7 @@ def _maker(params: Params, study: Study, positive: int, name: str) -> Callable[[
         seed=params.seed,
         n_classes=len(study.classes),
         positive=positive,
+        fusion=params.fusion,
     )
 
 
@@ -59,11 +61,16 @@ def _scored_by(params: Params) -> dict[str, int]:
     return {"draws": params.evaluation.bootstrap, "seed": params.seed}
 
 
+def _fusion(params: Params, study: Study) -> str:
+    return fusion_said(params.fusion, len(study.blocks))
+
+
 def train() -> None:
     """Fit the head that ``model:`` names on the train split; write model/ and its loss curve."""
     params, study, positive = _open()
     from classifiers.artifact import save_model  # after what may be refused: skops takes seconds
-    from classifiers.train import fit_on_train, model_card, write_loss
+    from classifiers.curves import write_loss
+    from classifiers.train import fit_on_train, model_card
 
     head = fit_on_train(study, _maker(params, study, positive, params.model)())
     card = model_card(
@@ -72,9 +79,10 @@ def train() -> None:
         params.heads[params.model],
         seed=params.seed,
         positive=params.evaluation.positive,
+        fusion=params.fusion,
     )
     save_model(MODEL, head, card)
-    write_loss(head, params.model, RESULTS / "plots")
+    write_loss(getattr(head, "loss_curve_", ()), params.model, RESULTS / "plots")
     rows = f"{card['n_images']} images of train in {card['n_groups']} groups"
     print(f"{params.model} fitted on {rows} -> {MODEL}/")
 
@@ -95,6 +103,8 @@ def evaluate() -> None:
         positive=positive,
         folds=params.evaluation.folds,
         results=RESULTS,
+        weights=WEIGHTS,
+        fusion=_fusion(params, study),
         **_scored_by(params),
     )
     _print_scores(document)
@@ -102,15 +112,23 @@ def evaluate() -> None:
 
 def _print_scores(document: Mapping[str, Any]) -> None:
     """The content of metrics.json for a terminal."""
-    blocks = {name: document[name] for name in ("cv", "val")}
-    print(f"\n{document['head']}, positive class {document['positive']!r}; {document['split']}")
-    for name, how in (("cv", "of train and val, out of fold"), ("val", "of val, fitted on train")):
-        block = blocks[name]
+    blocks = {
+        "cv": (document["cv"], "of train and val, out of fold"),
+        "val": (document["val"], "of val, fitted on train"),
+    }
+    for name, block in document.get("softmax", {}).items():
+        blocks[f"{name} softmax"] = (block, "of val, the network's own decision without a head")
+    for name, block in document.get("softmax_against_design_labels", {}).items():
+        said = "of val, its own decision against the labels that the design conventions give"
+        blocks[f"{name} softmax, design labels"] = (block, said)
+    parts = (f"{document['head']}, positive class {document['positive']!r}", document["split"])
+    print("\n" + "; ".join([*parts, *filter(None, [document.get("fusion")])]))
+    for name, (block, how) in blocks.items():
         print(
             f"  {name}: " + (block.get("reason") or f"{block['n']} images {how}, in {block['groups']} groups")
         )
-    print("\n" + scores_table(blocks))
-    for note in dict.fromkeys(note for block in blocks.values() for note in block.get("notes", ())):
+    print("\n" + scores_table({name: block for name, (block, _) in blocks.items()}))
+    for note in dict.fromkeys(note for block, _ in blocks.values() for note in block.get("notes", ())):
         print(f"({note})")
 
 
@@ -126,6 +144,8 @@ def compare() -> None:
         positive=positive,
         folds=params.evaluation.folds,
         results=RESULTS,
+        weights=WEIGHTS,
+        fusion=_fusion(params, study),
         **_scored_by(params),
     )
     print(board.text())

@@ -3,7 +3,8 @@
 ::
 
     pipeline.skops   the fitted Head in canonical form (`classifiers.canonical`)
-    booster.json     XGBoost's trees, where the head is xgb: inside skops they never repeat
+    booster.json     XGBoost's trees, where the head is xgb: inside skops they never repeat;
+                     under late fusion booster-0.json and so on, one an extractor
     card.json        what was trained on what, and the sha256 of the other files
 
 Owns the folder's layout and the checks at load. The same fitted head gives the same bytes in any
@@ -15,6 +16,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers import canonical
+from classifiers.fusion import Late, members
 from featurestore.errors import MissingData, StoreDamaged, StoreVersionError
 from featurestore.files import remove, write_bytes_atomic, write_text_atomic
 
@@ -36,6 +39,7 @@ BOOSTER = "booster.json"
 CARD = "card.json"
 
 _AGAIN = "run: dvc repro train"
+_BOOSTERS = re.compile(r"booster(-\d{1,4})?\.json", re.ASCII)
 
 
 def save_model(folder: Path, head: Head, card: Mapping[str, Any]) -> None:
@@ -44,19 +48,19 @@ def save_model(folder: Path, head: Head, card: Mapping[str, Any]) -> None:
     Parameters
     ----------
     folder : Path
-        Made if it is not there; a booster of an earlier model is removed.
+        Made if it is not there; boosters of an earlier model are removed.
     head : Head
         Fitted; not changed.
     card : mapping
         JSON values. The keys ``format`` and ``files`` are set here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    bare, booster = _parted(head)
+    bare, boosters = _parted(head)
     parts = {PIPELINE: canonical.dumps(bare)}
-    if booster is None:
-        remove(folder / BOOSTER)
-    else:
-        parts[BOOSTER] = bytes(booster.save_raw("json"))
+    parts |= {name: bytes(booster.save_raw("json")) for name, booster in boosters.items()}
+    for stale in sorted(folder.iterdir()):
+        if _BOOSTERS.fullmatch(stale.name) and stale.name not in parts:
+            remove(stale)
     for name, data in parts.items():
         write_bytes_atomic(folder / name, data)
     whole = {
@@ -92,12 +96,14 @@ def load_model(folder: Path) -> tuple[Head, dict[str, Any]]:
     if not isinstance(head, Head) or not hasattr(head, "pipeline_"):
         raise StoreDamaged(f"{where}: holds no fitted head; {_AGAIN}")
     try:
-        model = _xgboost(head)
-        if (model is None) != (BOOSTER not in parts):
-            raise ValueError("booster.json goes with xgb, and with it alone")
-        if model is not None:
-            model._Booster = _booster(parts[BOOSTER], head.n_features_in_)
-        _check_trees(head)
+        models = _boosted(head)
+        if {PIPELINE, *models} != set(parts):
+            raise ValueError("booster.json goes with xgb, and with it alone, one for each")
+        widths = _widths(head)
+        for name, (member, model) in models.items():
+            model._Booster = _booster(parts[name], widths[member])
+        for member, pipeline in members(head.pipeline_).items():
+            _check_trees(pipeline[-1], widths[member])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreDamaged(f"{where}: damaged: {error}; {_AGAIN}") from error
     return head, card
@@ -119,7 +125,7 @@ def _card(path: Path) -> dict[str, Any]:
         raise StoreDamaged(f"{path}: no model card ({error!r}); {_AGAIN}") from error
     if version != FORMAT:
         raise StoreVersionError(f"{path}: format {version!r}; this kyara reads {FORMAT}; {_AGAIN}")
-    if PIPELINE not in names or names - {PIPELINE, BOOSTER}:
+    if PIPELINE not in names or not all(_BOOSTERS.fullmatch(name) for name in names - {PIPELINE}):
         raise StoreDamaged(f"{path}: names the files {sorted(names)}; {_AGAIN}")
     whole: dict[str, Any] = card
     return whole
@@ -132,24 +138,52 @@ def _part(path: Path, about: Any) -> bytes:
     return data
 
 
-def _xgboost(head: Head) -> Any:
-    """The fitted XGBClassifier inside a head, or None."""
-    model = getattr(head.pipeline_[-1], "estimator_", None)
-    return model if type(model).__module__.startswith("xgboost.") else None
+def _boosted(head: Head) -> dict[str, tuple[str, Any]]:
+    """File of each booster -> the member it belongs to and its fitted XGBClassifier; empty if not xgb."""
+    found = {}
+    for i, (member, pipeline) in enumerate(members(head.pipeline_).items()):
+        model = getattr(pipeline[-1], "estimator_", None)
+        if type(model).__module__.startswith("xgboost."):
+            name = f"booster-{i}.json" if isinstance(head.pipeline_, Late) else BOOSTER
+            found[name] = (member, model)
+    return found
 
 
-def _parted(head: Head) -> tuple[Head, Any]:
-    """A shallow copy of the head without its booster, and the booster."""
-    model = _xgboost(head)
-    if model is None:
-        return head, None
-    booster = model.get_booster()
-    bare, pipeline, wrapper = (copy.copy(x) for x in (head, head.pipeline_, head.pipeline_[-1]))
+def _parted(head: Head) -> tuple[Head, dict[str, Any]]:
+    """A shallow copy of the head without its boosters, and the boosters by file."""
+    models = _boosted(head)
+    if not models:
+        return head, {}
+    bare = copy.copy(head)
+    bared = {member: _bared(members(head.pipeline_)[member], model) for member, model in models.values()}
+    if isinstance(head.pipeline_, Late):
+        bare.pipeline_ = copy.copy(head.pipeline_)
+        bare.pipeline_.pipelines_ = bared
+    else:
+        (bare.pipeline_,) = bared.values()
+    return bare, {name: model.get_booster() for name, (_, model) in models.items()}
+
+
+def _bared(pipeline: Any, model: Any) -> Any:
+    """A shallow copy of a pipeline whose XGBClassifier has no booster."""
+    pipeline, wrapper = copy.copy(pipeline), copy.copy(pipeline[-1])
     wrapper.estimator_ = copy.copy(model)
     del wrapper.estimator_._Booster
     pipeline.steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], wrapper)]
-    bare.pipeline_ = pipeline
-    return bare, booster
+    return pipeline
+
+
+def _widths(head: Head) -> dict[str, int]:
+    """How many columns each member of a head is given."""
+    if not isinstance(head.pipeline_, Late):
+        return {"": head.n_features_in_}
+    columns = {name: np.asarray(c) for name, c in head.pipeline_.columns_.items()}
+    if set(columns) != set(members(head.pipeline_)):
+        raise ValueError("the extractors of late fusion have no columns, or columns no extractor")
+    for places in columns.values():
+        if places.dtype != np.int64 or not np.all((places >= 0) & (places < head.n_features_in_)):
+            raise ValueError("an extractor of late fusion asks for a column that is not there")
+    return {name: len(places) for name, places in columns.items()}
 
 
 def _booster(data: bytes, n_features: int) -> Any:
@@ -169,13 +203,12 @@ def _booster(data: bytes, n_features: int) -> Any:
     return booster
 
 
-def _check_trees(head: Head) -> None:
+def _check_trees(model: Any, n_features: int) -> None:
     """Refuse trees that point outside themselves: scikit-learn follows them without a check."""
-    model = head.pipeline_[-1]
     for tree in getattr(model, "estimators_", ()):
         nodes = tree.tree_.__getstate__()["nodes"]
         left, right = nodes["left_child"], nodes["right_child"]
-        _check_nodes(left, right, nodes["feature"], leaf=left == -1, n_features=head.n_features_in_)
+        _check_nodes(left, right, nodes["feature"], leaf=left == -1, n_features=n_features)
     for tree in (tree for step in getattr(model, "_predictors", ()) for tree in step):
         nodes = tree.nodes
         if nodes["is_categorical"].any():
@@ -185,7 +218,7 @@ def _check_trees(head: Head) -> None:
             nodes["right"].astype(np.int64),
             nodes["feature_idx"],
             leaf=nodes["is_leaf"].astype(bool),
-            n_features=head.n_features_in_,
+            n_features=n_features,
         )
 
 

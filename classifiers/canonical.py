@@ -30,6 +30,8 @@ TRUSTED_TYPES: frozenset[str] = frozenset(
         "builtins.list",
         "builtins.str",
         "builtins.tuple",
+        "classifiers.fusion.BlockScaler",
+        "classifiers.fusion.Late",
         "classifiers.head.Head",
         "classifiers.heads._balanced.Balanced",
         "classifiers.heads._balanced.BalancedVotes",

@@ -1,7 +1,8 @@
 """Every head on the same rows: the leaderboard.
 
 Owns ``results/leaderboard.csv`` and ``.md``. Refuses to read the test split and the saved model.
-The heads are ordered by `PRIMARY`, then by name; all are scored on the same draws of groups.
+The heads are ordered by `PRIMARY`, then by name; all are scored on the same draws of groups. Where the
+board is scored on val, networks that learned stand among them by their own decision.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from classifiers.data import Study
 from classifiers.evaluate import score_rows
 from classifiers.metrics import MEASURES, Scores
+from classifiers.networks import Softmax, read_softmaxes
 from classifiers.predictions import (
     Classifier,
     Predictions,
@@ -42,7 +44,7 @@ _WITH_INTERVAL = ("auc", "accuracy")
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Scores of every head, best first.
+    """Scores of every head and of networks' own decisions, best first.
 
     Attributes
     ----------
@@ -119,13 +121,27 @@ def _order(item: tuple[str, Scores]) -> tuple[float, str]:
     return (float("inf") if best is None else -round(best, 6), item[0])
 
 
-def _caption(study: Study, scored_on: str, folds: int, scores: Scores) -> str:
+def _row(name: str) -> str:
+    """What the row of a network's own decision is called."""
+    return f"{name} softmax"
+
+
+def _softmax_notes(networks: Mapping[str, Softmax]) -> list[str]:
+    return [
+        f"{_row(name)}: the network's own decision, no head"
+        + ("" if one.design is None else "; it learned the design labels and is scored against the true ones")
+        for name, one in networks.items()
+    ]
+
+
+def _caption(study: Study, scored_on: str, folds: int, scores: Scores, fusion: str) -> str:
     rows = "train and val" if scored_on == "cv" else "val, fitted on train"
     how = f", {folds} grouped folds" if scored_on == "cv" else ""
     majority = number(scores.estimates["accuracy"].majority)
     return (
         f"Heads by {PRIMARY}, then name: {scored_on} on {scores.n_images} images of {rows} in "
-        f"{scores.n_groups} groups{how}; {study.split_kind}; accuracy of the majority {majority}"
+        f"{scores.n_groups} groups{how}; {study.split_kind}{f'; {fusion}' * bool(fusion)}; "
+        f"accuracy of the majority {majority}"
     )
 
 
@@ -138,15 +154,22 @@ def compare(
     draws: int,
     seed: int,
     results: Path,
+    weights: Path,
+    fusion: str = "",
 ) -> Leaderboard:
     """Score every head on the same folds and write the leaderboard.
 
-    Where an extractor learned from train, the heads are fitted on train and scored on val.
+    Where an extractor learned from train, the heads are fitted on train and scored on val, beside the
+    network's own decision.
 
     Parameters
     ----------
     makers : mapping of str to callable
         Name of a head to a maker of new, unfitted ones.
+    weights : Path
+        Folder in which `classifiers.networks` finds what networks that learned left.
+    fusion : str
+        `classifiers.tables.fusion_said`.
 
     Raises
     ------
@@ -156,7 +179,11 @@ def compare(
     reason = why_no_cv(study)
     check_classes(study.labels[study.rows_of("train")], study.classes, where="the train split")
     parts = [] if reason else cv_folds(study, folds=folds, seed=seed)
-    found: dict[str, Scores] = {}
+    networks = read_softmaxes(study, weights)
+    found = {
+        _row(name): score_rows(study, one.predictions, positive=positive, draws=draws, seed=seed)
+        for name, one in networks.items()
+    }
     for name, make in makers.items():
         log.info("%s ...", name)
         part = _predict(study, name, make, parts)
@@ -169,8 +196,8 @@ def compare(
         scores,
         scored_on,
         study.split_kind,
-        _caption(study, scored_on, folds, first),
-        (f"no cv: {reason}" if reason else _RANKED, *notes),
+        _caption(study, scored_on, folds, first, fusion),
+        (f"no cv: {reason}" if reason else _RANKED, *_softmax_notes(networks), *notes),
     )
     write_text_atomic(results / "leaderboard.csv", board.csv())
     write_text_atomic(results / "leaderboard.md", board.markdown())

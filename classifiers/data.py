@@ -7,7 +7,7 @@ given. Refuses to know heads and scores.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from featurestore.dataset import read_dataset, rows_digest
 from featurestore.errors import DataError, MissingData, NonFiniteRow, ParamsError, SplitError
 from featurestore.index import IMAGE_WISE, split_kind
 from featurestore.spec import FeatureSpec, Status, canonical_json
@@ -22,7 +23,7 @@ from featurestore.spec import FeatureSpec, Status, canonical_json
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Study", "check_model", "check_positive", "read_study", "rows_digest"]
+__all__ = ["Study", "check_model", "check_positive", "read_study"]
 
 Texts = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
@@ -81,7 +82,7 @@ class Study:
         return shares
 
     def digest(self, rows: Rows) -> str:
-        """`rows_digest` of some rows."""
+        """`featurestore.dataset.rows_digest` of some rows."""
         return rows_digest(self.keys[rows].tolist(), self.labels[rows].tolist())
 
     def features_digest(self, rows: Rows) -> str:
@@ -103,17 +104,6 @@ class Study:
             }
             for i, block in enumerate(self.blocks)
         }
-
-
-def rows_digest(keys: Sequence[str], labels: Sequence[str]) -> str:
-    """Sha256 (hex) of keys and labels, whatever their order.
-
-    Examples
-    --------
-    >>> rows_digest(["a", "b"], ["x", "y"]) == rows_digest(["b", "a"], ["y", "x"])
-    True
-    """
-    return hashlib.sha256(canonical_json(sorted(zip(keys, labels, strict=True))).encode()).hexdigest()
 
 
 def check_positive(positive: str, classes: tuple[str, ...]) -> int:
@@ -198,6 +188,16 @@ def _fitted_on(spec: FeatureSpec) -> dict[str, str]:
     return {**dict(spec.params.get("fitted_on") or {}), **own}
 
 
+def _check_learned(study: Study) -> None:
+    """What an extractor learned from must be the train split of now: else it may have seen val."""
+    now = study.digest(study.rows_of("train"))
+    for name, digest in study.fitted_on.items():
+        if digest != now:
+            raise DataError(
+                f"{name} learned from other pictures or labels than the train split holds now; run: dvc repro"
+            )
+
+
 def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     """Join a feature store with the data set's index.
 
@@ -221,11 +221,10 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     SplitError
         A group stands in two splits.
     DataError
-        The data set is empty.
+        The data set is empty, or an extractor learned from other pictures or labels than train's.
     """
     import pandas as pd
 
-    from featurestore.dataset import read_dataset
     from featurestore.store import Reader
 
     for path, stage in ((dataset, "index"), (features, "fuse")):
@@ -243,7 +242,7 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     _check_finite(values, status, spec.columns, blocks, text["path"], features)
     alone = len(np.unique(text["group"])) == len(keys)
     owned = text[group_by].tolist() if group_by in text else []
-    return Study(
+    study = Study(
         features=pd.DataFrame(values.astype(np.float64), columns=list(spec.columns)),
         keys=text["key"],
         paths=text["path"],
@@ -256,6 +255,8 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         fingerprint=fingerprint,
         split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
     )
+    _check_learned(study)
+    return study
 
 
 _TEXT = frozenset({"key", "path", "label", "group", "split", "series", "character"})

@@ -15,11 +15,15 @@ The shape of ``metrics.json``::
             "notes": ["why an interval is missing"],
             "table": [{"measure": "accuracy", "score": .., "low": .., "high": .., "majority": ..}, ..]},
      "val": {the same},
+     "fusion": "late fusion",
+     "softmax": {"resnet18": {the same, of the network's own decision on val}, ..},
+     "softmax_against_design_labels": {the same for networks that learned design labels, against these},
      "coverage": [{"extractor": "design", "class": "hero", "ok": 1.0, "n": 150}, ..]}
 
 DVC shows numbers and texts of nested blocks and drops lists: ``dvc metrics diff`` compares
 ``cv.accuracy`` and its like, and intervals and the majority stay in the file. Where an extractor
-learned from train, ``cv`` is ``{"reason": ".."}``.
+learned from train, ``cv`` is ``{"reason": ".."}``, and ``softmax`` is there. ``fusion`` is there where it
+could move a score and is not the default.
 """
 
 from __future__ import annotations
@@ -31,8 +35,10 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.curves import write_training
 from classifiers.data import Study
 from classifiers.metrics import Judged, Scores, score
+from classifiers.networks import Softmax, read_histories, read_softmaxes
 from classifiers.predictions import (
     Classifier,
     Predictions,
@@ -96,6 +102,37 @@ def scores_block(scores: Scores) -> dict[str, Any]:
     }
 
 
+def _design_block(study: Study, softmax: Softmax, *, positive: int, draws: int, seed: int) -> dict[str, Any]:
+    """A network's decision against the design labels of val; the majority is that of these labels."""
+    said, truth = softmax.predictions, softmax.design
+    assert truth is not None
+    shares = np.bincount(truth, minlength=len(study.classes)) / len(truth)
+    scores = score(
+        Judged(truth, said.predicted, said.proba, positive),
+        study.groups[said.rows],
+        class_shares=shares,
+        draws=draws,
+        rng=np.random.default_rng(seed),
+    )
+    return scores_block(scores)
+
+
+def _softmax_blocks(study: Study, networks: Mapping[str, Softmax], **how: int) -> dict[str, Any]:
+    """The blocks of networks' own decisions; empty if nothing learned."""
+    if not networks:
+        return {}
+    against_truth = {
+        name: scores_block(score_rows(study, one.predictions, **how)) for name, one in networks.items()
+    }
+    against_design = {
+        name: _design_block(study, one, **how) for name, one in networks.items() if one.design is not None
+    }
+    return {
+        "softmax": against_truth,
+        **({"softmax_against_design_labels": against_design} if against_design else {}),
+    }
+
+
 def _coverage(study: Study) -> list[dict[str, Any]]:
     return [
         {"extractor": block, "class": name, "ok": rounded(share), "n": int((study.labels == name).sum())}
@@ -135,8 +172,12 @@ def evaluate(
     draws: int,
     seed: int,
     results: Path,
+    weights: Path,
+    fusion: str = "",
 ) -> Mapping[str, Any]:
     """Score one head, write ``metrics.json``, ``predictions.csv`` and ``plots/`` under ``results``.
+
+    Networks that learned are scored on val by their own decision too.
 
     Parameters
     ----------
@@ -146,12 +187,18 @@ def evaluate(
         New heads of the same kind, for cv.
     name : str
         The head's name.
+    weights : Path
+        Folder in which `classifiers.networks` finds what networks that learned left.
+    fusion : str
+        `classifiers.tables.fusion_said`.
 
     Returns
     -------
     mapping
         What was written to ``metrics.json``.
     """
+    networks = read_softmaxes(study, weights)
+    histories = read_histories(study.fitted_on, weights)
     val, train = study.rows_of("val"), study.rows_of("train")
     check_classes(study.labels[train], study.classes, where="the train split")
     parts = []
@@ -164,11 +211,14 @@ def evaluate(
         "positive": study.classes[positive],
         "split": study.split_kind,
         "cv": {"reason": why_no_cv(study)},
+        **({"fusion": fusion} if fusion else {}),
         **{part: scores_block(one) for part, one in scores.items()},
+        **_softmax_blocks(study, networks, positive=positive, draws=draws, seed=seed),
         "coverage": _coverage(study),
     }
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text_atomic(results / "metrics.json", text + "\n")
     write_text_atomic(results / "predictions.csv", predictions_csv(study, parts))
     _plot(study, name, parts[0], scores[parts[0].name], positive, draws, seed, results / "plots")
+    write_training(histories, results / "plots")
     return document

@@ -17,6 +17,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from classifiers.fusion import Late, members, template
+
 __all__ = ["Head"]
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 def _classifier_has(name: str) -> Any:
     def check(head: Head) -> bool:
         fitted = getattr(head, "pipeline_", None)
-        return hasattr((head.pipeline if fitted is None else fitted)[-1], name)
+        return hasattr(template(head.pipeline if fitted is None else fitted)[-1], name)
 
     return check
 
@@ -35,14 +37,14 @@ class Head(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    pipeline : sklearn.pipeline.Pipeline
+    pipeline : sklearn.pipeline.Pipeline or classifiers.fusion.Late
         Unfitted; it imputes for itself and gives ``predict_proba``. Never changed: `fit` clones it.
 
     Attributes
     ----------
     classes_ : ndarray, shape (k,)
         Labels, sorted.
-    pipeline_ : Pipeline
+    pipeline_ : Pipeline or Late
         The fitted clone; it knows labels as codes 0 to k - 1.
     n_features_in_ : int
     feature_names_in_ : ndarray of object, shape (d,)
@@ -55,7 +57,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        inner = get_tags(self.pipeline[-1]).classifier_tags
+        inner = get_tags(template(self.pipeline)[-1]).classifier_tags
         tags.classifier_tags.poor_score = inner is not None and inner.poor_score
         return tags
 
@@ -120,12 +122,23 @@ class Head(ClassifierMixin, BaseEstimator):
         return parts
 
     @property
-    def loss_curve_(self) -> list[dict[str, float]]:
-        """Epoch, loss and validation score of each epoch (``mlp`` only)."""
-        curve: list[dict[str, float]] | None = getattr(self.pipeline_[-1], "loss_curve_", None)
-        if curve is None:
-            raise AttributeError(f"{type(self.pipeline_[-1]).__name__} keeps no loss curve")
-        return curve
+    def loss_curve_(self) -> list[dict[str, Any]]:
+        """Epoch, loss and validation score of each epoch (``mlp`` only).
+
+        Under late fusion one curve an extractor, one after the other, each row with its ``extractor``.
+        """
+        curves = {
+            name: getattr(pipeline[-1], "loss_curve_", None)
+            for name, pipeline in members(self.pipeline_).items()
+        }
+        if None in curves.values():
+            raise AttributeError("this head keeps no loss curve")
+        late = isinstance(self.pipeline_, Late)
+        return [
+            {"extractor": name, **row} if late else row
+            for name, curve in curves.items()
+            for row in curve or ()
+        ]
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)

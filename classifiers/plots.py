@@ -1,8 +1,9 @@
 """What the predictions look like: data for DVC's plots, and the same as PNG.
 
-Owns ``results/plots/``. Refuses to know heads and stores. Figures are drawn without pyplot and
-without anybody's matplotlibrc, in colours that the colour-blind tell apart (Okabe & Ito 2008), and
-hold no date and no version: equal predictions give equal bytes.
+Owns the plots of predictions in ``results/plots/``, and how every figure is drawn. Refuses to know
+heads and stores. Figures are drawn without pyplot and without anybody's matplotlibrc, in colours that
+the colour-blind tell apart (Okabe & Ito 2008), and hold no date and no version: equal predictions
+give equal bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Shown", "calibration_bins", "loss_png", "write_plots"]
+__all__ = ["CYCLE", "GREY", "Shown", "calibration_bins", "png", "write_plots"]
 
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#767676"
-_CYCLE = (_BLUE, _ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_BLUE, _ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
+CYCLE = (_BLUE, _ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DPI = 110
 #: Tried, where installed, for letters that DejaVu Sans lacks.
 _WIDER_FONTS = (
@@ -69,7 +70,7 @@ class Shown:
     def curves(self) -> dict[str, tuple[Floats, npt.NDArray[np.bool_]]]:
         """Score and truth for each class that gets a curve: of two classes only the positive."""
         codes = range(len(self.classes))
-        if len(self.classes) == 2 or len(self.classes) > len(_CYCLE):
+        if len(self.classes) == 2 or len(self.classes) > len(CYCLE):
             codes = range(self.judged.positive, self.judged.positive + 1)
         return {self.classes[c]: (self.judged.proba[:, c], self.judged.truth == c) for c in codes}
 
@@ -120,7 +121,7 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
     return np.column_stack([proba @ member / count, hit @ member / count, *ends, count])
 
 
-def _png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) -> bytes:
+def png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) -> bytes:
     """A figure's bytes, the same whatever the user's style."""
     import matplotlib
     from matplotlib import font_manager
@@ -198,8 +199,8 @@ def _macro(shown: Shown, axes: Axes, short: str, measure: str) -> None:
 
 def _draw_roc(figure: Figure, shown: Shown) -> None:
     axes = _titled(figure, shown, "ROC")
-    axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1.2, label="majority: AUC 0.500")
-    for (name, (rank, hit)), colour in zip(shown.curves().items(), _CYCLE, strict=False):
+    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label="majority: AUC 0.500")
+    for (name, (rank, hit)), colour in zip(shown.curves().items(), CYCLE, strict=False):
         axes.plot(
             *_roc(rank, hit), color=colour, linewidth=2.2, label=_curve_label(shown, name, "AUC", "auc")
         )
@@ -217,11 +218,11 @@ def _draw_pr(figure: Figure, shown: Shown) -> None:
     axes.axhline(
         prevalence,
         linestyle="--",
-        color=_GREY,
+        color=GREY,
         linewidth=1.2,
         label=f"share of {shown.positive}: {number(prevalence)}",
     )
-    for (name, (rank, hit)), colour in zip(shown.curves().items(), _CYCLE, strict=False):
+    for (name, (rank, hit)), colour in zip(shown.curves().items(), CYCLE, strict=False):
         label = _curve_label(shown, name, "average precision", "average_precision")
         axes.plot(*_pr(rank, hit), color=colour, linewidth=2.2, drawstyle="steps-pre", label=label)
     _macro(shown, axes, "average precision", "average_precision")
@@ -232,7 +233,7 @@ def _draw_pr(figure: Figure, shown: Shown) -> None:
 
 def _draw_calibration(figure: Figure, shown: Shown, bins: Floats) -> None:
     axes = _titled(figure, shown, "Calibration")
-    axes.plot([0, 1], [0, 1], "--", color=_GREY, linewidth=1.2, label="what is said is what happens")
+    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label="what is said is what happens")
     x, y, low, high, n = bins.T
     if not np.isnan(low).all():
         axes.vlines(x, low, high, color=_BLUE, alpha=0.35, linewidth=5, label="95% interval (groups drawn)")
@@ -241,38 +242,6 @@ def _draw_calibration(figure: Figure, shown: Shown, bins: Floats) -> None:
     axes.plot(x, y, "o-", color=_BLUE, markersize=6, label=label)
     _unit_square(axes, f"predicted probability of {shown.positive}", f"share that are {shown.positive}")
     figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=1)
-
-
-def loss_png(curve: Sequence[Mapping[str, float]], name: str) -> bytes:
-    """The loss over the epochs, and the held-out score where there is one.
-
-    Parameters
-    ----------
-    curve : sequence of mapping
-        ``epoch``, ``loss``, perhaps ``validation_score``; empty for a head without a curve.
-    """
-
-    def draw(figure: Figure) -> None:
-        figure.suptitle(f"Training: {name}, train split", x=0.01, ha="left", fontweight="bold", fontsize=12)
-        if not curve:
-            axes = figure.add_subplot()
-            axes.set_axis_off()
-            axes.text(
-                0.5, 0.5, f"{name} has no loss curve", ha="center", va="center", color=_GREY, fontsize=14
-            )
-            return
-        epochs = [row["epoch"] for row in curve]
-        shown = {"loss (rows fitted on)": [row["loss"] for row in curve]}
-        if "validation_score" in curve[0]:
-            shown["balanced accuracy (rows held out of train)"] = [row["validation_score"] for row in curve]
-        for i, ((what, values), colour) in enumerate(zip(shown.items(), _CYCLE, strict=False), start=1):
-            axes = figure.add_subplot(1, len(shown), i)
-            axes.plot(epochs, values, color=colour, linewidth=2)
-            axes.set(xlabel="epoch", title=what)
-            axes.title.set_fontsize(10)
-            axes.grid(color="#e0e0e0", linewidth=0.7)
-
-    return _png(draw, (8.0, 4.0))
 
 
 def _positive_curves(shown: Shown) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -310,4 +279,4 @@ def write_plots(folder: Path, shown: Shown, *, draws: int, seed: int) -> None:
     for name, (header, table) in tables.items():
         write_text_atomic(folder / f"{name}.csv", csv_text(header, table))
     for name, draw in figures.items():
-        write_bytes_atomic(folder / f"{name}.png", _png(draw))
+        write_bytes_atomic(folder / f"{name}.png", png(draw))

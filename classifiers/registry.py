@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from featurestore import plugins
 from featurestore.errors import ParamsError
-from featurestore.params import HEAD_CONTEXT
+from featurestore.params import HEAD_CONTEXT, FusionParams
 from featurestore.schema import check_keywords
 
 if TYPE_CHECKING:
     from classifiers.head import Head
 
-__all__ = ["PACKAGE", "head_names", "make_head"]
+__all__ = ["EARLY", "PACKAGE", "head_names", "make_head"]
 
 PACKAGE = "classifiers.heads"
+
+#: The default: one head on all columns as they are.
+EARLY = FusionParams()
 
 
 def head_names() -> tuple[str, ...]:
@@ -32,7 +35,15 @@ def head_names() -> tuple[str, ...]:
     return plugins.listing(PACKAGE)
 
 
-def make_head(name: str, params: Mapping[str, Any], *, seed: int, n_classes: int, positive: int) -> Head:
+def make_head(
+    name: str,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    n_classes: int,
+    positive: int,
+    fusion: FusionParams = EARLY,
+) -> Head:
     """An unfitted head.
 
     Parameters
@@ -47,17 +58,21 @@ def make_head(name: str, params: Mapping[str, Any], *, seed: int, n_classes: int
         Classes of the study.
     positive : int
         Index of the positive class among the sorted labels.
+    fusion : FusionParams
+        How the columns of several extractors meet.
 
     Raises
     ------
     ParamsError
         If there is no such head, or a param is unknown, of another type or out of range.
     """
+    from classifiers.fusion import fused
     from classifiers.head import Head
 
     module = plugins.load(PACKAGE, name, key="model")
     checked = check_keywords(module.build, params, f"heads.{name}", given=HEAD_CONTEXT)
     try:
-        return Head(module.build(seed=seed, n_classes=n_classes, positive=positive, **checked))
+        built = module.build(seed=seed, n_classes=n_classes, positive=positive, **checked)
     except ValueError as error:
         raise ParamsError(f"heads.{name}: {error}") from error
+    return Head(fused(built, fusion))

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from featurestore import plugins
+from featurestore.params import FusionParams
 
 __all__ = [
     "aligned",
     "csv_text",
+    "fusion_said",
     "head_summaries",
     "interval",
     "markdown",
@@ -96,6 +98,21 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(header)
     writer.writerows([rounded(cell) if isinstance(cell, float) else cell for cell in row] for row in rows)
     return stream.getvalue()
+
+
+def fusion_said(fusion: FusionParams, n_extractors: int) -> str:
+    """How a result came about, in words; empty where it could not have come otherwise, or by default.
+
+    Examples
+    --------
+    >>> fusion_said(FusionParams("late"), 2), fusion_said(FusionParams("late"), 1)
+    ('late fusion', '')
+    """
+    if n_extractors < 2:
+        return ""
+    if fusion.method == "late":
+        return "late fusion"
+    return "early fusion, blocks scaled" if fusion.block_scaling else ""
 
 
 def scores_table(blocks: Mapping[str, Mapping[str, Any]]) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from classifiers.registry import head_names, make_head
+from classifiers.registry import EARLY, head_names, make_head
+from featurestore.params import FusionParams
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,9 +43,13 @@ _KNOWN = ("design/warm_share", "design/cool_share", "design/shadow_density", "de
 _LABELS = ("antihero", "hero", "villain", *(f"role{i}" for i in range(7)))
 
 
-def small_head(name: str, *, seed: int = 0, n_classes: int = 2, positive: int = 1) -> Head:
+def small_head(
+    name: str, *, seed: int = 0, n_classes: int = 2, positive: int = 1, fusion: FusionParams = EARLY
+) -> Head:
     """One head with params that make it quick."""
-    return make_head(name, SMALL.get(name, {}), seed=seed, n_classes=n_classes, positive=positive)
+    return make_head(
+        name, SMALL.get(name, {}), seed=seed, n_classes=n_classes, positive=positive, fusion=fusion
+    )
 
 
 def small_heads() -> dict[str, Head]:
@@ -71,7 +76,7 @@ def rows(
     Returns
     -------
     X : DataFrame of float32, shape (n, d)
-        Columns named ``extractor/column``.
+        Columns named ``extractor/column``, of two extractors where ``d`` is more than 4.
     y : ndarray of object, shape (n,)
         Labels as text.
     """
@@ -96,46 +101,48 @@ def _check_proba(head: Head, X: pd.DataFrame | npt.NDArray[np.float32]) -> npt.N
     return proba
 
 
-def check_classes(name: str) -> None:
+def check_classes(name: str, fusion: FusionParams = EARLY) -> None:
     """Two, three and ten classes give probabilities, labels sorted."""
     for n_classes in (2, 3, 10):
         X, y = rows(n_classes=n_classes)
-        head = small_head(name, n_classes=n_classes).fit(X, y)
+        head = small_head(name, fusion=fusion, n_classes=n_classes).fit(X, y)
         assert head.classes_.tolist() == sorted(set(y))
         _check_proba(head, X)
 
 
-def check_same_seed_same_bits(name: str) -> None:
+def check_same_seed_same_bits(name: str, fusion: FusionParams = EARLY) -> None:
     """Two fits with one seed give bitwise the same probabilities."""
     X, y = rows(n_classes=3)
-    first, second = (small_head(name, seed=7, n_classes=3).fit(X, y).predict_proba(X) for _ in range(2))
+    first, second = (
+        small_head(name, fusion=fusion, seed=7, n_classes=3).fit(X, y).predict_proba(X) for _ in range(2)
+    )
     assert first.tobytes() == second.tobytes()
 
 
-def check_missing_rows(name: str) -> None:
+def check_missing_rows(name: str, fusion: FusionParams = EARLY) -> None:
     """Rows and columns that are NaN throughout are imputed, in training and in scoring."""
     X, y = rows(missing=0.3)
     X.iloc[:, 3] = np.nan
-    head = small_head(name).fit(X, y)
+    head = small_head(name, fusion=fusion).fit(X, y)
     nothing = pd.DataFrame(np.full((3, X.shape[1]), np.nan, dtype=np.float32), columns=X.columns)
     proba = _check_proba(head, nothing)
     assert np.all(proba == proba[0])
 
 
-def check_one_and_many_columns(name: str) -> None:
+def check_one_and_many_columns(name: str, fusion: FusionParams = EARLY) -> None:
     """One column, and 2,000 on few rows, will do."""
     for n, d in ((60, 1), (40, 2000)):
         X, y = rows(n, d)
-        _check_proba(small_head(name).fit(X, y), X)
+        _check_proba(small_head(name, fusion=fusion).fit(X, y), X)
 
 
-def check_named_and_plain(name: str) -> None:
+def check_named_and_plain(name: str, fusion: FusionParams = EARLY) -> None:
     """An array works like a DataFrame; columns under other names are refused."""
     X, y = rows()
-    plain = small_head(name).fit(X.to_numpy(), y)
+    plain = small_head(name, fusion=fusion).fit(X.to_numpy(), y)
     _check_proba(plain, X.to_numpy())
     assert not hasattr(plain, "feature_names_in_")
-    named = small_head(name).fit(X, y)
+    named = small_head(name, fusion=fusion).fit(X, y)
     assert named.feature_names_in_.tolist() == X.columns.tolist()
     refused = ""
     try:
@@ -145,13 +152,13 @@ def check_named_and_plain(name: str) -> None:
     assert "feature names" in refused
 
 
-def check_saved_and_loaded(name: str) -> None:
+def check_saved_and_loaded(name: str, fusion: FusionParams = EARLY) -> None:
     """Saved, loaded and saved again: the same bytes, bitwise the same probabilities."""
     from classifiers.artifact import load_model, save_model
 
     for n_classes in (2, 3):
         X, y = rows(n_classes=n_classes)
-        head = small_head(name, n_classes=n_classes).fit(X, y)
+        head = small_head(name, fusion=fusion, n_classes=n_classes).fit(X, y)
         before = head.predict_proba(X)
         with tempfile.TemporaryDirectory() as root:
             first, second = Path(root, "first"), Path(root, "second")
@@ -164,8 +171,8 @@ def check_saved_and_loaded(name: str) -> None:
         assert head.predict_proba(X).tobytes() == before.tobytes()
 
 
-#: What a head must do beyond scikit-learn's checks; each takes its name.
-CHECKS: tuple[Callable[[str], None], ...] = (
+#: What a head must do beyond scikit-learn's checks; each takes its name and, perhaps, another fusion.
+CHECKS: tuple[Callable[..., None], ...] = (
     check_classes,
     check_same_seed_same_bits,
     check_missing_rows,

@@ -1,24 +1,23 @@
 """Fitting the one head that is kept.
 
-Owns ``model/`` (through `classifiers.artifact`) and the loss curve. Refuses to know val and test:
-it is given the train split.
+Owns what a head is fitted on and what the card of ``model/`` says of it. Refuses to know val and
+test: it is given the train split.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TypeVar
 
 from classifiers.data import Study
-from classifiers.plots import loss_png
 from classifiers.predictions import Classifier
+from classifiers.registry import EARLY
 from classifiers.splits import check_classes
-from classifiers.tables import csv_text
-from featurestore.files import write_bytes_atomic, write_text_atomic
+from featurestore.params import FusionParams
 
-__all__ = ["fit_on_train", "model_card", "write_loss"]
+__all__ = ["fit_on_train", "model_card"]
 
 AnyHead = TypeVar("AnyHead", bound=Classifier)
 
@@ -41,15 +40,24 @@ def fit_on_train(study: Study, head: AnyHead) -> AnyHead:
 
 
 def model_card(
-    study: Study, name: str, params: Mapping[str, Any], *, seed: int, positive: str
+    study: Study,
+    name: str,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    positive: str,
+    fusion: FusionParams = EARLY,
 ) -> dict[str, Any]:
     """What the model is and what it was fitted on; no time, no host.
+
+    ``fusion`` is in it unless it is the default.
 
     ``features_digest`` (columns and values) and ``train_digest`` (keys and labels) of the train rows
     tell whether the model belongs to a store and a data set; see `classifiers.data.check_model`.
     """
     train = study.rows_of("train")
     return {
+        **({} if fusion == EARLY else {"fusion": dataclasses.asdict(fusion)}),
         "head": name,
         "params": dict(params),
         "seed": seed,
@@ -66,12 +74,3 @@ def model_card(
         "train_digest": study.digest(train),
         "versions": {library: metadata.version(library) for library in _LIBRARIES},
     }
-
-
-def write_loss(head: Classifier, name: str, plots: Path) -> None:
-    """Write ``loss.csv`` (epoch, loss, validation_score) and ``loss.png``; without a curve both say so."""
-    curve: list[dict[str, float]] = list(getattr(head, "loss_curve_", ()))
-    header = ["epoch", "loss", "validation_score"]
-    rows = [[row.get(column) for column in header] for row in curve]
-    write_text_atomic(plots / "loss.csv", csv_text(header, rows))
-    write_bytes_atomic(plots / "loss.png", loss_png(curve, name))

@@ -91,6 +91,44 @@ def write_index(path: Path, study: Study, **columns: Sequence[str]) -> None:
     write_table(path, rows, DatasetRow)
 
 
+def two_extractors(
+    *, n: int = 160, widths: tuple[int, int] = (3, 40), seed: int = 0
+) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
+    """Rows of ``few`` columns that know the label and ``many`` that do not, and their labels."""
+    rng = np.random.default_rng(seed)
+    y = np.array(["hero", "villain"], dtype=object)[np.arange(n) % 2]
+    few = rng.normal(size=(n, widths[0])) + np.where(y == "villain", 0.8, -0.8)[:, None]
+    many = rng.normal(size=(n, widths[1]))
+    names = [f"few/c{i}" for i in range(widths[0])] + [f"many/c{i}" for i in range(widths[1])]
+    return pd.DataFrame(np.hstack([few, many]), columns=names), y
+
+
+def write_learned(
+    weights: Path, study: Study, name: str = "resnet18", *, design: Sequence[str] | None = None
+) -> Path:
+    """What an extractor that learned leaves in its folder; its softmax is right in five cases of six."""
+    folder = weights / name
+    folder.mkdir(parents=True)
+    val = study.rows_of("val")
+    truth = study.codes(study.labels[val])
+    said = np.where(np.arange(len(val)) % 6 == 0, (truth + 1) % len(study.classes), truth)
+    proba = np.full((len(val), len(study.classes)), 0.2 / (len(study.classes) - 1))
+    proba[np.arange(len(val)), said] = 0.8
+    lines = [",".join(["key", "split", "design_label", *(f"p_{label}" for label in study.classes)])]
+    for i in reversed(range(len(val))):  # in any order
+        label = "" if design is None else design[i]
+        lines.append(",".join([study.keys[val[i]], "val", label, *(f"{p:.6f}" for p in proba[i])]))
+    (folder / "softmax.csv").write_text("\n".join(lines) + "\n")
+    (folder / "history.csv").write_text(
+        "epoch,phase,loss,holdout_loss,holdout_accuracy,best\n"
+        "1,probe,0.700000,0.690000,0.500000,False\n"
+        "2,probe,0.600000,0.650000,0.625000,False\n"
+        "3,tune,0.500000,0.600000,0.750000,True\n"
+        "4,tune,0.400000,0.620000,0.700000,False\n"
+    )
+    return folder
+
+
 class Centroid:
     """A head without a library: the nearer class mean of the first column."""
 

@@ -19,9 +19,10 @@ from sklearn.preprocessing import FunctionTransformer
 
 from classifiers import canonical
 from classifiers.artifact import BOOSTER, CARD, PIPELINE, load_model, save_model
-from classifiers.registry import head_names
+from classifiers.registry import EARLY, head_names
 from classifiers.testing import rows, small_head
 from featurestore.errors import MissingData, StoreDamaged, StoreVersionError
+from featurestore.params import FusionParams
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,11 +38,14 @@ from pathlib import Path
 from classifiers.artifact import save_model
 from classifiers.registry import head_names
 from classifiers.testing import rows, small_head
+from featurestore.params import FusionParams
 X, y = rows(n_classes=3)
 digests = {}
-for name in head_names():
+for name in [*head_names(), "late xgb", "late svm"]:
+    how = FusionParams("late" if name.startswith("late ") else "early")
     folder = Path(sys.argv[1], name)
-    save_model(folder, small_head(name, n_classes=3).fit(X, y), {"head": name})
+    head = small_head(name.removeprefix("late "), n_classes=3, fusion=how)
+    save_model(folder, head.fit(X, y), {"head": name})
     digests[name] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
 print(json.dumps(digests))
 """
@@ -70,11 +74,12 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
     return [run("1"), run("2")]
 
 
-@pytest.mark.parametrize("name", head_names())
+@pytest.mark.parametrize("name", [*head_names(), "late xgb", "late svm"])
 def test_two_processes_write_the_same_bytes(name: str, digests: list[dict[str, dict[str, str]]]) -> None:
     first, second = (found[name] for found in digests)
     assert first == second
-    assert set(first) == {PIPELINE, CARD} | ({BOOSTER} if name == "xgb" else set())
+    boosters = {"xgb": {BOOSTER}, "late xgb": {"booster-0.json", "booster-1.json"}}
+    assert set(first) == {PIPELINE, CARD} | boosters.get(name, set())
 
 
 @pytest.fixture
@@ -84,9 +89,14 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def _tree_model(tmp_path: Path, name: str) -> Path:
+@pytest.fixture
+def late(tmp_path: Path) -> Path:
+    return _tree_model(tmp_path, "xgb", FusionParams("late"))
+
+
+def _tree_model(tmp_path: Path, name: str, fusion: FusionParams = EARLY) -> Path:
     X, y = rows()
-    save_model(tmp_path / name, small_head(name).fit(X, y), {"head": name})
+    save_model(tmp_path / name, small_head(name, fusion=fusion).fit(X, y), {"head": name})
     return tmp_path / name
 
 
@@ -215,11 +225,16 @@ def test_no_type_is_trusted_that_no_head_needs(tmp_path: Path) -> None:
     for n_classes in (2, 3):
         X, y = rows(n_classes=n_classes)
         for name in head_names():
-            save_model(tmp_path, small_head(name, n_classes=n_classes).fit(X, y), {})
-            with zipfile.ZipFile(tmp_path / PIPELINE) as archive:
-                schema = archive.read("schema.json").decode()
-            pairs = re.findall(r'"__class__":"([^"]+)","__module__":"([^"]+)"', schema)
-            named |= {f"{module}.{kind}" for kind, module in pairs}
+            fusions = [EARLY]
+            if name == "logreg":  # late or scaled, the types are the same for every head
+                fusions += [FusionParams("late"), FusionParams("early", block_scaling=True)]
+            for fusion in fusions:
+                head = small_head(name, n_classes=n_classes, fusion=fusion).fit(X, y)
+                save_model(tmp_path, head, {})
+                with zipfile.ZipFile(tmp_path / PIPELINE) as archive:
+                    schema = archive.read("schema.json").decode()
+                pairs = re.findall(r'"__class__":"([^"]+)","__module__":"([^"]+)"', schema)
+                named |= {f"{module}.{kind}" for kind, module in pairs}
     assert named == canonical.TRUSTED_TYPES
 
 
@@ -248,10 +263,11 @@ def test_a_compressed_archive_is_refused(model: Path) -> None:
         ("hgb", "is_categorical", 1),
     ],
 )
+@pytest.mark.parametrize("method", ["early", "late"])
 def test_a_tree_that_points_outside_itself_is_refused(
-    tmp_path: Path, name: str, field: str, value: Any
+    tmp_path: Path, name: str, field: str, value: Any, method: Any
 ) -> None:
-    folder = _tree_model(tmp_path, name)
+    folder = _tree_model(tmp_path, name, FusionParams(method))
 
     def change(parts: dict[str, bytes]) -> None:
         for part, data in parts.items():
@@ -276,6 +292,58 @@ def test_a_booster_that_points_outside_itself_is_refused(model: Path, field: str
     _sign(model)
     with pytest.raises(StoreDamaged, match="damaged: a node"):
         load_model(model)
+
+
+@pytest.mark.parametrize("name", ["booster-0.json", "booster-1.json"])
+def test_every_booster_of_late_fusion_is_checked(late: Path, name: str) -> None:
+    booster = json.loads((late / name).read_bytes())
+    booster["learner"]["gradient_booster"]["model"]["trees"][0]["split_indices"][0] = 11  # of all 12 columns
+    (late / name).write_text(json.dumps(booster))
+    _sign(late)
+    with pytest.raises(StoreDamaged, match="damaged: a node of a tree asks for a column"):
+        load_model(late)
+
+
+def test_a_booster_too_few_or_too_many_is_refused(late: Path) -> None:
+    card = json.loads((late / CARD).read_bytes())
+    entry = card["files"].pop("booster-1.json")
+    (late / CARD).write_text(json.dumps(card))
+    with pytest.raises(StoreDamaged, match="one for each"):
+        load_model(late)
+    (late / "booster-2.json").write_bytes((late / "booster-1.json").read_bytes())
+    card["files"] |= {"booster-1.json": entry, "booster-2.json": entry}
+    (late / CARD).write_text(json.dumps(card))
+    with pytest.raises(StoreDamaged, match="one for each"):
+        load_model(late)
+
+
+def test_another_fusion_in_the_same_folder_leaves_no_booster(late: Path) -> None:
+    X, y = rows()
+    save_model(late, small_head("xgb").fit(X, y), {})
+    assert sorted(path.name for path in late.iterdir()) == [BOOSTER, CARD, PIPELINE]
+    save_model(late, small_head("nb", fusion=FusionParams("late")).fit(X, y), {})
+    assert sorted(path.name for path in late.iterdir()) == [CARD, PIPELINE]
+
+
+@pytest.mark.parametrize("place", [-1, 12, 10**9])
+def test_an_extractor_of_late_fusion_that_asks_for_a_column_that_is_not_there_is_refused(
+    tmp_path: Path, place: int
+) -> None:
+    folder = _tree_model(tmp_path, "rf", FusionParams("late"))
+
+    def change(parts: dict[str, bytes]) -> None:
+        for part, data in parts.items():
+            if part.endswith(".npy"):
+                places = np.load(io.BytesIO(data), allow_pickle=False)
+                if places.dtype == np.int64 and places.tolist() == [0, 1, 2, 3]:  # of design
+                    places[0] = place
+                    buffer = io.BytesIO()
+                    np.save(buffer, places, allow_pickle=False)
+                    parts[part] = buffer.getvalue()
+
+    _edit(folder, change)
+    with pytest.raises(StoreDamaged, match="damaged: an extractor of late fusion asks for a column"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"learner": 1}'])

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies import Centroid, change, study
+from studies import Centroid, change, study, write_learned
 
 from classifiers.compare import Leaderboard, compare
 from classifiers.data import IMAGE_WISE, Study
+from classifiers.networks import read_softmax
 from featurestore.errors import KyaraError, ParamsError, SplitError
 
 
@@ -22,9 +23,12 @@ class Coin(Centroid):
         return np.column_stack([p, 1 - p])
 
 
-def run(s: Study, results: Path, makers: dict[str, Any] | None = None) -> Leaderboard:
+def run(s: Study, results: Path, makers: dict[str, Any] | None = None, **more: Any) -> Leaderboard:
     makers = makers or {"coin": Coin, "twin": Centroid, "centroid": Centroid}
-    return compare(s, makers, positive=1, folds=5, draws=200, seed=42, results=results)
+    weights = results.parent / "weights"
+    return compare(
+        s, makers, positive=1, folds=5, draws=200, seed=42, results=results, weights=weights, **more
+    )
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -69,9 +73,49 @@ def test_test_rows_move_nothing_and_equal_studies_give_equal_bytes(tmp_path: Pat
 
 
 def test_learned_features_are_scored_on_val(tmp_path: Path) -> None:
-    board = run(study(fitted_on={"resnet18": "ab"}), tmp_path)
-    assert {row["scored_on"] for row in table(tmp_path / "leaderboard.csv")} == {"val"}
+    s = study(fitted_on={"resnet18": "ab"})
+    write_learned(tmp_path / "weights", s)
+    board = run(s, tmp_path / "results")
+    assert {row["scored_on"] for row in table(tmp_path / "results/leaderboard.csv")} == {"val"}
     assert "no cv: resnet18 learned from the train split" in board.text()
+
+
+def test_a_networks_own_decision_stands_among_the_heads_and_is_said_to_be_one(tmp_path: Path) -> None:
+    s = study(n=240, n_groups=60, fitted_on={"resnet18": "ab", "vggface2": "ab"})
+    design = s.labels[s.rows_of("val")][::-1].tolist()
+    write_learned(tmp_path / "weights", s, "resnet18")
+    write_learned(tmp_path / "weights", s, "vggface2", design=design)
+    board = run(s, tmp_path / "results")
+    rows = {row["head"]: row for row in table(tmp_path / "results/leaderboard.csv")}
+    assert set(rows) == {"centroid", "coin", "twin", "resnet18 softmax", "vggface2 softmax"}
+    one = rows["resnet18 softmax"]
+    assert (float(one["accuracy"]), one["n"]) == (pytest.approx(5 / 6, abs=1e-6), "48")
+    assert float(one["auc_low"]) < float(one["auc"]) < float(one["auc_high"])
+    own = "resnet18 softmax: the network's own decision, no head"
+    taught = "vggface2 softmax: the network's own decision, no head; it learned the design labels"
+    for text in (board.text(), (tmp_path / "results/leaderboard.md").read_text()):
+        assert own in text
+        assert taught in text
+
+
+def test_a_networks_own_decision_is_scored_on_the_draws_of_the_heads(tmp_path: Path) -> None:
+    s = study(n=240, n_groups=60, fitted_on={"resnet18": "ab"})
+    write_learned(tmp_path / "weights", s)
+    softmax = read_softmax(s, "resnet18", tmp_path / "weights").predictions
+
+    class Parrot(Centroid):
+        def predict_proba(self, X: Any) -> Any:
+            proba = np.zeros((len(s.keys), 2))
+            proba[softmax.rows] = softmax.proba
+            return proba[X.index]
+
+    board = run(s, tmp_path / "results", {"parrot": Parrot})
+    assert board.scores["parrot"] == board.scores["resnet18 softmax"]
+
+
+def test_the_caption_says_how_extractors_were_joined(tmp_path: Path) -> None:
+    assert "split by series; late fusion; accuracy" in run(study(), tmp_path, fusion="late fusion").text()
+    assert "fusion" not in run(study(), tmp_path).text()
 
 
 def test_a_head_that_fails_is_named(tmp_path: Path) -> None:

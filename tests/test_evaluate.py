@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies import Centroid, change, study, write_house, write_index
+from studies import Centroid, change, study, write_house, write_index, write_learned
 
-from classifiers.data import IMAGE_WISE, Study, check_model, check_positive, read_study, rows_digest
+from classifiers.curves import write_loss
+from classifiers.data import IMAGE_WISE, Study, check_model, check_positive, read_study
 from classifiers.evaluate import evaluate
 from classifiers.metrics import MEASURES
 from classifiers.predictions import predict_rows
-from classifiers.train import fit_on_train, model_card, write_loss
+from classifiers.train import fit_on_train, model_card
+from featurestore.dataset import rows_digest
 from featurestore.errors import (
     DataError,
     KyaraError,
@@ -33,15 +35,14 @@ ROOT = Path(__file__).parents[1]
 FILES = [
     "metrics.json", "plots/calibration.csv", "plots/calibration.png", "plots/confusion.csv",
     "plots/confusion.png", "plots/pr.csv", "plots/pr.png", "plots/roc.csv", "plots/roc.png",
-    "predictions.csv",
+    "plots/training.csv", "plots/training.png", "predictions.csv",
 ]  # fmt: skip
 
 
-def run(s: Study, results: Path, *, folds: int = 5) -> Mapping[str, Any]:
-    head = fit_on_train(s, Centroid())
-    return evaluate(
-        s, head, Centroid, name="centroid", positive=1, folds=folds, draws=200, seed=42, results=results
-    )
+def run(s: Study, results: Path, *, folds: int = 5, **more: Any) -> Mapping[str, Any]:
+    how: dict[str, Any] = {"positive": 1, "folds": folds, "draws": 200, "seed": 42}
+    files = {"results": results, "weights": results.parent / "weights"}
+    return evaluate(s, fit_on_train(s, Centroid()), Centroid, name="centroid", **how, **files, **more)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -130,12 +131,14 @@ def test_three_classes_are_scored_and_drawn(tmp_path: Path) -> None:
 
 
 def test_features_learned_from_train_have_no_cv_and_val_stays(tmp_path: Path) -> None:
-    document = run(study(fitted_on={"resnet18": "ab"}), tmp_path)
+    s = study(fitted_on={"resnet18": "ab"})
+    write_learned(tmp_path / "weights", s)
+    document = run(s, tmp_path / "results")
     assert document["cv"] == {
         "reason": "resnet18 learned from the train split: a fold would score pictures it saw; see val"
     }
     assert document["val"]["n"] == 24
-    assert {row["split"] for row in table(tmp_path / "predictions.csv")} == {"val"}
+    assert {row["split"] for row in table(tmp_path / "results/predictions.csv")} == {"val"}
 
 
 def test_coverage_is_told_for_each_extractor_and_class(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_coverage_is_told_for_each_extractor_and_class(tmp_path: Path) -> None:
 
 
 def test_a_head_without_a_loss_curve_leaves_a_header_and_a_picture(tmp_path: Path) -> None:
-    write_loss(fit_on_train(study(), Centroid()), "centroid", tmp_path)
+    write_loss([], "centroid", tmp_path)
     assert (tmp_path / "loss.csv").read_text() == "epoch,loss,validation_score\n"
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
@@ -224,6 +227,30 @@ def test_nan_is_welcome_where_the_status_says_why(tmp_path: Path) -> None:
     values[7], status[7] = np.nan, 1
     write_house(tmp_path, change(s, status=status), values=values)
     assert read(tmp_path).features.iloc[7].isna().all()
+
+
+def test_an_extractor_that_learned_from_this_train_split_is_welcome(tmp_path: Path) -> None:
+    s = study()
+    write_house(tmp_path, s, params={"fitted_on": {"resnet18": s.digest(s.rows_of("train"))}})
+    assert list(read(tmp_path).fitted_on) == ["resnet18"]
+
+
+@pytest.mark.parametrize("moved", ["split", "label"])
+def test_an_extractor_that_learned_from_another_train_split_is_refused(tmp_path: Path, moved: str) -> None:
+    s = study()
+    write_house(tmp_path, s, params={"fitted_on": {"resnet18": s.digest(s.rows_of("train"))}})
+    group = s.groups == s.groups[0]  # of train
+    other = {
+        "split": np.where(group, "val", s.splits),
+        "label": np.where(np.arange(120) == 0, "villain", s.labels),
+    }[moved]
+    write_index(tmp_path / "dataset.csv", s, **{moved: other.tolist()})
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert error.value.exit_code == 3
+    assert str(error.value) == (
+        "resnet18 learned from other pictures or labels than the train split holds now; run: dvc repro"
+    )
 
 
 def test_pictures_without_a_row_are_counted(tmp_path: Path) -> None:
@@ -350,8 +377,8 @@ def test_listing_and_help_import_nothing_heavy(args: list[str]) -> None:
 def test_labels_in_any_script_are_plotted_with_one_line_at_most(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from classifiers.plots import _png
+    from classifiers.plots import png
 
-    data = _png(lambda figure: figure.add_subplot().set(title="ヒーロー $x$ 英雄"))
+    data = png(lambda figure: figure.add_subplot().set(title="ヒーロー $x$ 英雄"))
     assert data.startswith(b"\x89PNG")
     assert len(caplog.records) <= 1

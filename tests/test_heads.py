@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.head import Head
-from classifiers.heads._hypotheses import HYPOTHESES
 from classifiers.registry import head_names, make_head
 from classifiers.testing import CHECKS, EXPECTED_FAILED_CHECKS, rows, small_head, small_heads
+from extractors.conventions import HYPOTHESES, convention_scores
 from extractors.zoo import design
 from featurestore import plugins
 from featurestore.errors import ParamsError
@@ -46,7 +46,7 @@ def test_the_list_of_failing_checks_names_heads_that_exist() -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", head_names())
-def test_every_head_conforms(name: str, check: Callable[[str], None]) -> None:
+def test_every_head_conforms(name: str, check: Callable[..., None]) -> None:
     check(name)
 
 
@@ -115,7 +115,7 @@ def test_a_head_leaves_its_pipeline_unfitted() -> None:
 
 def test_every_column_of_the_rule_is_a_design_column() -> None:
     named = {column for signs in HYPOTHESES.values() for column in signs}
-    assert named <= {f"design/{column}" for column in design.COLUMNS}
+    assert named <= set(design.COLUMNS)
     assert {sign for signs in HYPOTHESES.values() for sign in signs.values()} == {-1, 1}
 
 
@@ -135,6 +135,25 @@ def test_the_parts_of_the_rule_add_up_to_its_probability() -> None:
     np.testing.assert_allclose(head.predict_proba(X)[:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-12)
 
 
+def test_the_rule_and_the_design_labels_have_one_formula() -> None:
+    X, y = _design_rows()
+    X.iloc[::7] = np.nan
+    X["design/cool_share"] = 0.25
+    X["design/scar_likelihood"] = np.nan
+    train = np.arange(len(X)) % 3 > 0
+    head = small_head("convention").fit(X[train], y[train])
+    scores = convention_scores(X.to_numpy(np.float32), design.COLUMNS, train)
+    np.testing.assert_allclose(scores, head.parts(X).to_numpy().sum(axis=1), rtol=0, atol=1e-6)
+    exact = convention_scores(X.to_numpy(), design.COLUMNS, np.flatnonzero(train))
+    np.testing.assert_allclose(exact, head.parts(X).to_numpy().sum(axis=1), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(exact > 0, head.predict(X) == "villain")
+
+
+def test_conventions_without_a_column_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no column that a design convention speaks of"):
+        convention_scores(np.zeros((3, 1)), ["hue_mean"], np.arange(3))
+
+
 def test_the_rule_learns_nothing_from_which_row_has_which_label() -> None:
     X, y = _design_rows()
     first = small_head("convention").fit(X, y).predict_proba(X)
@@ -148,7 +167,7 @@ def test_the_rule_learns_nothing_from_which_row_has_which_label() -> None:
 def test_more_of_a_column_moves_the_rule_by_its_sign(column: str, sign: int) -> None:
     X, y = _design_rows()
     head = small_head("convention").fit(X, y)
-    moved = X.assign(**{column: X[column] + 1})
+    moved = X.assign(**{f"design/{column}": X[f"design/{column}"] + 1})
     assert np.all(sign * (head.predict_proba(moved) - head.predict_proba(X))[:, 1] > 0)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, encoded, picture
+from zoo_weights import MADE
 
 QUICK = {
     "rf": {"n_estimators": 10},
@@ -22,6 +26,14 @@ QUICK = {
     "hgb": {"max_iter": 10},
     "mlp": {"max_iter": 10},
 }
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Nested blocks, key by key."""
+    found = dict(old)
+    for key, value in new.items():
+        found[key] = merged(found.get(key) or {}, value) if isinstance(value, dict) else value
+    return found
 
 
 class Repository:
@@ -35,6 +47,8 @@ class Repository:
             "PATH": os.pathsep.join(paths),
             "PYTHONPATH": str(ROOT),
             "KYARA_CACHE": str(cache),
+            "KYARA_WEIGHTS": str(cache.parent / "published"),
+            "XDG_CACHE_HOME": str(cache.parent),
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
 
@@ -48,6 +62,11 @@ class Repository:
     def stages(self, *command: str) -> list[str]:
         """Names of the stages that a command ran."""
         return re.findall(r"^Running stage '(.+)':", self.run(*command), flags=re.MULTILINE)
+
+    def change(self, **params: Any) -> None:
+        """Edit params.yaml."""
+        file = self.root / "params.yaml"
+        file.write_text(yaml.safe_dump(merged(yaml.safe_load(file.read_text()), params), sort_keys=False))
 
     def digest(self, name: str) -> str:
         return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
@@ -123,6 +142,71 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
     assert r.digest("features/design.h5") == before
 
 
+def small_resnet(**training: object) -> dict[str, object]:
+    quick = {"probe_epochs": 2, "tune_epochs": 1, "batch_size": 8, **training}
+    return {"weights": "none", "size_px": 32, "training": quick}
+
+
+def test_a_network_learns_is_scored_on_val_and_joins_others(repository: Repository) -> None:
+    r = repository
+    r.change(features=["resnet18"], extractors={"resnet18": small_resnet()})
+    said = r.run("dvc", "repro")
+    assert "resnet18: learned in 3 epochs from" in said
+    metrics = json.loads((r.root / "results" / "metrics.json").read_text())
+    assert "resnet18 learned from the train split" in metrics["cv"]["reason"]
+    assert 0 <= metrics["val"]["auc"] <= 1
+    assert 0 <= metrics["softmax"]["resnet18"]["auc"] <= 1
+    with (r.root / "results" / "leaderboard.csv").open(newline="") as stream:
+        board = {row["head"]: row["scored_on"] for row in csv.DictReader(stream)}
+    assert board["resnet18 softmax"] == "val"
+    assert set(board.values()) == {"val"}
+    history = (r.root / "results" / "plots" / "training.csv").read_text().splitlines()
+    assert len(history) == 4
+    assert (r.root / "weights" / "resnet18" / "history.csv").is_file()
+
+    # the same again costs nothing, not even where the weights were lost
+    assert r.stages("dvc", "repro") == []
+    shutil.rmtree(r.root / "weights")
+    assert "had learned from the same" in r.run("dvc", "repro", "--force", "-s", "prepare@resnet18")
+
+    # joined with the design features, each with a head of its own
+    r.change(features=["design", "resnet18"], fusion={"method": "late"})
+    r.run("dvc", "repro")
+    card = json.loads((r.root / "model" / "card.json").read_text())
+    assert card["extractors"] == ["design", "resnet18"]
+    assert card["fusion"]["method"] == "late"
+
+
+def test_missing_weights_are_one_line_and_made_ones_run_to_metrics(repository: Repository) -> None:
+    r = repository
+    for name, size in {"clip": "933 MB", "vggface2": "112 MB", "arcface": "289 MB"}.items():
+        said = r.run("dvc", "exp", "run", "-S", f"features=[{name}]", fails=True)
+        lines = [line for line in said.splitlines() if line.startswith("kyara: error")]
+        assert len(lines) == 1, said
+        for part in (name, size, "https://", f"python -m extractors fetch {name}"):
+            assert part in lines[0]
+        assert (r.root / "results" / "metrics.json").is_file(), "earlier results stay"
+        r.run("git", "checkout", "-q", ".")
+
+    context, small = MADE["arcface"](r.root.parent / "published")
+    (name,) = context.weights
+    digest = context.weights[name].sha256
+    assert small == {}
+    override = ["-S", "features=[arcface]", "-S", f"extractors.arcface.sha256={digest}"]
+    said = r.run("dvc", "exp", "run", *override)
+    assert "arcface: 48 rows extracted" in said
+    metrics = json.loads((r.root / "results" / "metrics.json").read_text())
+    assert metrics["coverage"][0]["extractor"] == "arcface"
+
+    file = r.root.parent / "published" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    said = r.run("dvc", "repro", "--force", "-s", "extract@arcface", fails=True)
+    assert f"{file}: sha256" in said
+    assert "that arcface asks for" in said
+
+
 def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> None:
     r = repository
     assert r.stages("dvc", "exp", "run", "-S", "model=xgb") == ["check", "train", "evaluate"]
@@ -134,7 +218,7 @@ def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> No
 
     for override, said in {
         "model=nosuch": "kyara: error: model: no 'nosuch'; one of: convention, dummy, extratrees",
-        "features=[nosuch]": "kyara: error: features: no 'nosuch'; one of: design",
+        "features=[nosuch]": "kyara: error: features: no 'nosuch'; one of: arcface, clip, design",
     }.items():
         assert said in r.run("dvc", "exp", "run", "-S", override, fails=True)
         r.run("git", "checkout", "-q", ".")

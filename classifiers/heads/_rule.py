@@ -16,17 +16,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads._hypotheses import HYPOTHESES
+from extractors.conventions import weights_of
 
 __all__ = ["Rule"]
+
+#: What a joined store puts before the names of the columns that the conventions speak of.
+_PREFIX = "design/"
 
 
 class Rule(ClassifierMixin, BaseEstimator):
     """P(positive) = sigmoid(score / temperature), the score a sum of signed parts.
 
-    Each column is standardised by its mean and standard deviation over the train rows, times its
-    sign; a hypothesis is the mean of its columns, the score the mean of the hypotheses. A column
-    that is not there is left out; where none is there, every row gets the classes' shares.
+    The score is that of `extractors.conventions.convention_scores` over the rows it was fitted on;
+    where no column of a hypothesis is there, every row gets the classes' shares.
 
     Parameters
     ----------
@@ -61,18 +63,12 @@ class Rule(ClassifierMixin, BaseEstimator):
         if not 0 <= self.positive < len(self.classes_):
             raise ValueError(f"class {self.positive} is the positive one and has no row")
         self.share_ = counts / counts.sum()
-        names = set(X.columns) if isinstance(X, pd.DataFrame) else set()
-        known = {
-            hypothesis: {name: sign for name, sign in signs.items() if name in names}
-            for hypothesis, signs in HYPOTHESES.items()
-        }
-        self.parts_ = [hypothesis for hypothesis, signs in known.items() if signs]
+        names = [str(name) for name in X.columns] if isinstance(X, pd.DataFrame) else []
+        weights = weights_of([name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)])
+        self.parts_ = list(weights)
         self.weights_ = {
-            hypothesis: {
-                name: sign / (len(self.parts_) * len(known[hypothesis]))
-                for name, sign in known[hypothesis].items()
-            }
-            for hypothesis in self.parts_
+            hypothesis: {_PREFIX + column: weight for column, weight in signs.items()}
+            for hypothesis, signs in weights.items()
         }
         self.mean_: dict[str, float] = {}
         self.scale_: dict[str, float] = {}
