@@ -47,7 +47,7 @@ def _load(name: str) -> ModuleType:
 def _device(module: ModuleType, wanted: str) -> str:
     """Chosen only for extractors that compute with torch: asking costs its import."""
     if "torch" not in module.CARD.modules:
-        return "cpu" if wanted == "auto" else wanted
+        return "cpu"
     from extractors.devices import pick_device
 
     return pick_device(wanted)
@@ -60,7 +60,6 @@ def _find(name: str, wanted: "WeightsFile") -> "Loaded":
 
     folders = _weight_folders()
     if locate(wanted, folders) is None and wanted.url:
-        sys.stderr.write(f"{name}: fetching {wanted.name} ({wanted.size}; licence: {wanted.licence})\n")
         return fetch(wanted, folders[0], extractor=name)
     return load(wanted, folders, extractor=name)
 

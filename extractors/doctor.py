@@ -19,7 +19,15 @@ __all__ = ["EXTRAS", "Finding", "examine", "missing_extra_packages"]
 #: Extra of pyproject.toml -> modules that it brings.
 EXTRAS = {
     "clip": ("torch", "torchvision", "open_clip"),
-    "faces": ("torch", "facenet_pytorch", "insightface", "onnxruntime", "animeface", "dlib"),
+    "faces": (
+        "torch",
+        "facenet_pytorch",
+        "insightface",
+        "onnxruntime",
+        "animeface",
+        "dlib",
+        "face_recognition_models",
+    ),
     "resnet": ("torch", "torchvision", "safetensors"),
     "collect": ("serpapi", "httpx", "dotenv"),
     "ray": ("ray",),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import socket
 import sys
 import urllib.error
@@ -23,6 +24,8 @@ from featurestore.errors import MissingWeights, WeightsDamaged
 from featurestore.files import publish, temporary_file
 
 __all__ = ["Opener", "fetch", "open_url"]
+
+log = logging.getLogger(__name__)
 
 #: From a URL to a stream of bytes and their number (0 = not said).
 Opener = Callable[[str], tuple[BinaryIO, int]]
@@ -66,6 +69,7 @@ def fetch(wanted: WeightsFile, folder: Path, *, extractor: str, opener: Opener =
         raise MissingWeights(f"{extractor}: {wanted.name} is published nowhere; put it into {folder}")
     try:
         stream, n_bytes = opener(wanted.url)
+        log.info("%s: fetching %s (%s; licence: %s)", extractor, wanted.name, wanted.size, wanted.licence)
         with stream, temporary_file(folder) as (temporary, out):
             found = _copy(stream, out, n_bytes, f"{extractor}: {wanted.url.rpartition('/')[2]}")
             _check(found, wanted.archive.sha256 if wanted.archive else wanted.sha256, wanted.url)

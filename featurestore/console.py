@@ -35,6 +35,8 @@ def pin_threads() -> None:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+    # what does run in several threads (a network that learns) must not spin while it waits for its turn
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def command_parser(

@@ -19,6 +19,9 @@ from PIL import Image  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: Where this machine has published weights, if anywhere; only tests marked ``weights`` look there.
+REAL_WEIGHTS = Path(os.environ.get("KYARA_WEIGHTS") or Path.home() / ".cache" / "kyara" / "weights")
+
 
 def picture(seed: int, size: tuple[int, int] = (40, 40)) -> np.ndarray:
     """A picture like no other: random blocks, so that perceptual hashes differ."""

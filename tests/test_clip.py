@@ -17,7 +17,7 @@ from conftest import ROOT
 from PIL import Image
 
 from extractors import concepts as words
-from extractors.base import Context, Extractor, Loaded
+from extractors.base import Context, Extractor
 from extractors.testing import check_batches, check_read_only, check_rows, check_threads, sample_images
 from extractors.weights import load
 from extractors.zoo import clip
@@ -521,17 +521,3 @@ def test_a_published_file_under_another_name_is_what_loaded_says(tmp_path: Path)
     assert (wanted.name, wanted.sha256, wanted.licence) == ("ViT-L-14.pt", "", "your own file")
     (wanted,) = clip.weights(sha256="ab" * 32)
     assert (wanted.name, wanted.sha256, wanted.n_bytes) == ("ViT-L-14.pt", "ab" * 32, 0)
-
-
-@pytest.mark.weights
-def test_the_published_weights_know_a_scar_from_none() -> None:
-    """Runs where ``ViT-L-14.pt`` lies in ``KYARA_WEIGHTS``."""
-    import os
-
-    loaded = load(clip.OPENAI, [Path(os.environ["KYARA_WEIGHTS"])], extractor="clip")
-    assert isinstance(loaded, Loaded)
-    concepts = ("the colour red", "the colour blue")
-    extractor = clip.build(context=Context(weights={clip.OPENAI.name: loaded}), concepts=concepts)
-    red, blue = (np.full((224, 224, 3), colour, np.uint8) for colour in ((220, 20, 20), (20, 20, 220)))
-    red_row, blue_row = extractor([red, blue]).values[:, -2:]
-    assert red_row[0] - red_row[1] > blue_row[0] - blue_row[1]

@@ -17,7 +17,6 @@ from featurestore.errors import WeightsDamaged
 from featurestore.spec import Status
 
 library = pytest.importorskip("dlib")
-pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")
