@@ -79,6 +79,6 @@ compare-lock: setup
 	@$(BIN)/python -m classifiers compare-lock
 
 clean:
-	rm -rf $(VENV) features features.h5 weights model dataset.csv .params-ok build *.egg-info
+	rm -rf $(VENV) features features.h5 learned weights model dataset.csv .params-ok build *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

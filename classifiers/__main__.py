@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MODEL = Path("model")
 RESULTS = Path("results")
-WEIGHTS = Path("weights")
+LEARNED = Path("learned")
 LOOKS = Path("logs/looks.csv")
 
 
@@ -103,7 +103,7 @@ def evaluate() -> None:
         positive=positive,
         folds=params.evaluation.folds,
         results=RESULTS,
-        weights=WEIGHTS,
+        learned=LEARNED,
         fusion=_fusion(params, study),
         **_scored_by(params),
     )
@@ -144,7 +144,7 @@ def compare() -> None:
         positive=positive,
         folds=params.evaluation.folds,
         results=RESULTS,
-        weights=WEIGHTS,
+        learned=LEARNED,
         fusion=_fusion(params, study),
         **_scored_by(params),
     )

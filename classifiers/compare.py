@@ -154,7 +154,7 @@ def compare(
     draws: int,
     seed: int,
     results: Path,
-    weights: Path,
+    learned: Path,
     fusion: str = "",
 ) -> Leaderboard:
     """Score every head on the same folds and write the leaderboard.
@@ -166,7 +166,7 @@ def compare(
     ----------
     makers : mapping of str to callable
         Name of a head to a maker of new, unfitted ones.
-    weights : Path
+    learned : Path
         Folder in which `classifiers.networks` finds what networks that learned left.
     fusion : str
         `classifiers.tables.fusion_said`.
@@ -179,7 +179,7 @@ def compare(
     reason = why_no_cv(study)
     check_classes(study.labels[study.rows_of("train")], study.classes, where="the train split")
     parts = [] if reason else cv_folds(study, folds=folds, seed=seed)
-    networks = read_softmaxes(study, weights)
+    networks = read_softmaxes(study, learned)
     found = {
         _row(name): score_rows(study, one.predictions, positive=positive, draws=draws, seed=seed)
         for name, one in networks.items()

@@ -172,7 +172,7 @@ def evaluate(
     draws: int,
     seed: int,
     results: Path,
-    weights: Path,
+    learned: Path,
     fusion: str = "",
 ) -> Mapping[str, Any]:
     """Score one head, write ``metrics.json``, ``predictions.csv`` and ``plots/`` under ``results``.
@@ -187,7 +187,7 @@ def evaluate(
         New heads of the same kind, for cv.
     name : str
         The head's name.
-    weights : Path
+    learned : Path
         Folder in which `classifiers.networks` finds what networks that learned left.
     fusion : str
         `classifiers.tables.fusion_said`.
@@ -197,8 +197,8 @@ def evaluate(
     mapping
         What was written to ``metrics.json``.
     """
-    networks = read_softmaxes(study, weights)
-    histories = read_histories(study.fitted_on, weights)
+    networks = read_softmaxes(study, learned)
+    histories = read_histories(study.fitted_on, learned)
     val, train = study.rows_of("val"), study.rows_of("train")
     check_classes(study.labels[train], study.classes, where="the train split")
     parts = []

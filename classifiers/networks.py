@@ -1,6 +1,6 @@
 """What a network that learned left behind: its own decision on val, and how its training went.
 
-Owns reading ``weights/<extractor>/softmax.csv`` and ``history.csv``, and the refusal of any that do not
+Owns reading ``learned/<extractor>/softmax.csv`` and ``history.csv``, and the refusal of any that do not
 belong to the study. Refuses to know heads, and how a network is trained.
 """
 
@@ -64,24 +64,24 @@ class Epoch:
     best: bool
 
 
-def read_softmaxes(study: Study, weights: Path) -> dict[str, Softmax]:
+def read_softmaxes(study: Study, learned: Path) -> dict[str, Softmax]:
     """`read_softmax` of every extractor that learned, by name."""
-    return {name: read_softmax(study, name, weights) for name in sorted(study.fitted_on)}
+    return {name: read_softmax(study, name, learned) for name in sorted(study.fitted_on)}
 
 
-def read_histories(names: Iterable[str], weights: Path) -> dict[str, list[Epoch]]:
+def read_histories(names: Iterable[str], learned: Path) -> dict[str, list[Epoch]]:
     """`read_history` of every extractor that learned, by name."""
-    return {name: read_history(name, weights) for name in sorted(names)}
+    return {name: read_history(name, learned) for name in sorted(names)}
 
 
-def read_softmax(study: Study, name: str, weights: Path) -> Softmax:
+def read_softmax(study: Study, name: str, learned: Path) -> Softmax:
     """What a network says of val.
 
     Parameters
     ----------
     name : str
         The extractor.
-    weights : Path
+    learned : Path
         Folder with a folder for each extractor.
 
     Raises
@@ -91,7 +91,7 @@ def read_softmax(study: Study, name: str, weights: Path) -> Softmax:
     DataError
         If it has other columns, pictures or classes than the study, or no probabilities.
     """
-    path = weights / name / "softmax.csv"
+    path = learned / name / "softmax.csv"
     header, rows = _table(path, name)
     expected = ["key", "split", "design_label", *(f"p_{label}" for label in study.classes)]
     if header != expected:
@@ -108,7 +108,7 @@ def read_softmax(study: Study, name: str, weights: Path) -> Softmax:
     return Softmax(predictions, _design([row["design_label"] for row in ordered], study, path, name))
 
 
-def read_history(name: str, weights: Path) -> list[Epoch]:
+def read_history(name: str, learned: Path) -> list[Epoch]:
     """How a network's training went, epoch by epoch.
 
     Raises
@@ -118,7 +118,7 @@ def read_history(name: str, weights: Path) -> list[Epoch]:
     DataError
         If it is damaged.
     """
-    path = weights / name / "history.csv"
+    path = learned / name / "history.csv"
     header, rows = _table(path, name)
     if header != _HISTORY:
         raise _damaged(path, name, f"its columns are {', '.join(header)}, not {', '.join(_HISTORY)}")
@@ -142,7 +142,7 @@ def read_history(name: str, weights: Path) -> list[Epoch]:
 
 
 def _damaged(path: Path, name: str, what: str) -> DataError:
-    return DataError(f"{path}: {what}; run: dvc repro prepare@{name}")
+    return DataError(f"{path}: {what}; run: dvc repro")
 
 
 def _table(path: Path, name: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -152,7 +152,7 @@ def _table(path: Path, name: str) -> tuple[list[str], list[dict[str, str]]]:
             reader = csv.DictReader(stream, strict=True)
             header, rows = list(reader.fieldnames or ()), list(reader)
     except FileNotFoundError:
-        raise MissingData(f"no {path}; run: dvc repro prepare@{name}") from None
+        raise MissingData(f"no {path}; run: dvc repro") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise _damaged(path, name, f"no CSV ({error})") from None
     if any(None in row or None in row.values() for row in rows):

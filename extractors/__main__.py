@@ -141,7 +141,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     if report.extracted:
         speed = report.extracted / max(report.seconds, 1e-9)
-        print(f"{args.name}: {speed:.1f} images/s on {context.device}, {report.batch_size} at a time")
+        print(f"{args.name}: {speed:.1f} images/s on {report.device}, {report.batch_size} at a time")
     return 0
 
 
@@ -167,9 +167,25 @@ def _fetch(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ls(_: argparse.Namespace) -> int:
-    from extractors.prepare import makes, missing_modules, needed
+def _weights_state(module: ModuleType, params: dict[str, Any]) -> str:
+    from extractors.prepare import makes, needed
     from extractors.weights import locate
+    from featurestore.errors import ParamsError
+
+    try:
+        wanted = needed(module, params)
+    except (ParamsError, ImportError):  # other params than the defaults may want its packages to answer
+        return "see: doctor"
+    lacking = [file for file in wanted if locate(file, _weight_folders()) is None]
+    if lacking:
+        return f"missing ({lacking[0].size})"
+    if makes(module, params):
+        return "made by prepare"
+    return "present" if wanted else "none needed"
+
+
+def _ls(_: argparse.Namespace) -> int:
+    from extractors.prepare import missing_modules
     from featurestore.params import EXTRACTOR_CONTEXT, load_params
     from featurestore.schema import check_keywords
 
@@ -180,13 +196,7 @@ def _ls(_: argparse.Namespace) -> int:
         defaults = check_keywords(module.build, {}, f"extractors.{name}", given=EXTRACTOR_CONTEXT)
         card, params = module.CARD, blocks.get(name, defaults)
         extra = f"{card.extra or 'core'}{' (missing)' if missing_modules(module) else ''}"
-        wanted = needed(module, params)
-        lacking = [file for file in wanted if locate(file, _weight_folders()) is None]
-        state = "none needed" if not wanted else "present"
-        if makes(module, params):
-            state = "made by prepare"
-        if lacking:
-            state = f"missing ({lacking[0].size})"
+        state = _weights_state(module, params)
         columns = card.n_columns or "?"
         print(f"{name:10} {columns:>7}  {extra:16} {state:18} {card.licence:38} {card.summary}")
     return 0

@@ -5,11 +5,20 @@ Owns what torch sees. Refuses to know networks. Importing it imports no torch.
 
 from __future__ import annotations
 
+import os
+
 from featurestore.errors import MissingDevice, ParamsError
 
-__all__ = ["DEVICES", "pick_device"]
+__all__ = ["DEVICES", "n_threads", "pick_device"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def n_threads(workers: int) -> int:
+    """What ``runtime.workers`` means: 0 = one for each core that this process may use."""
+    if workers:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(wanted: str) -> str:

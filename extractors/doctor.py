@@ -21,8 +21,10 @@ EXTRAS = {
     "clip": ("torch", "torchvision", "open_clip"),
     "faces": (
         "torch",
+        "safetensors",
         "facenet_pytorch",
         "insightface",
+        "onnx",
         "onnxruntime",
         "animeface",
         "dlib",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ def finetune(
     workers: int,
     progress: Callable[[Epoch], None],
     threads: int = 0,
+    classes: Sequence[str] = (),
 ) -> Learned:
     """Train a copy of a learner's backbone and a classification layer behind it.
 
@@ -82,6 +83,8 @@ def finetune(
         Given each epoch as it ends; ``best`` then means best so far.
     threads : int
         Of torch on a CPU; 0 = one a core. Another number may move the last bits.
+    classes : sequence of str
+        Names of the codes, for an error.
 
     Raises
     ------
@@ -96,7 +99,8 @@ def finetune(
     """
     training = _checked(learner)
     labels = labels.astype(np.intp)
-    held = held_out(labels, groups, n_classes=n_classes, share=training.holdout, seed=seed)
+    called = classes or [f"number {code + 1}" for code in range(n_classes)]
+    held = held_out(labels, groups, called, share=training.holdout, seed=seed)
     with seeded(seed, device), exact(device), _threads(device, threads), Feed(load, workers=workers) as feed:
         module = Classifier(copy.deepcopy(learner.backbone), learner.n_columns, n_classes)
         module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,7 +118,12 @@ def finetune(
 
 
 def held_out(
-    labels: npt.NDArray[np.intp], groups: npt.NDArray[np.str_], *, n_classes: int, share: float, seed: int
+    labels: npt.NDArray[np.intp],
+    groups: npt.NDArray[np.str_],
+    classes: Sequence[str],
+    *,
+    share: float,
+    seed: int,
 ) -> npt.NDArray[np.bool_]:
     """Which rows decide when to stop: whole groups, about ``share`` of every class.
 
@@ -131,28 +140,28 @@ def held_out(
         If a class is missing on a side all the same.
     """
     names, group_of = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), n_classes))
+    counts = np.zeros((len(names), len(classes)))
     np.add.at(counts, (group_of, labels), 1)
     total = counts.sum(axis=0)
     fractions = counts / np.maximum(total, 1)
     shuffled = np.random.default_rng(seed).permutation(len(names))
     order = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
     chosen = np.zeros(len(names), bool)
-    filled, target = np.zeros((2, n_classes)), np.array([[1 - share], [share]])
+    filled, target = np.zeros((2, len(classes))), np.array([[1 - share], [share]])
     for group in order:
         nearer = np.square(filled + fractions[group] - target) - np.square(filled - target)
         nearest = int(nearer.sum(axis=1).argmin())
         filled[nearest] += fractions[group]
         chosen[group] = bool(nearest)
-    for code in range(n_classes):
+    for code, name in enumerate(classes):
         _balance(chosen, counts, code, order[::-1])
         for there, side in ((~chosen, "learn from"), (chosen, "hold out")):
             if not counts[there, code].any():
                 n_groups = int((counts[:, code] > 0).sum())
                 raise SplitError(
-                    f"class number {code + 1} has {int(total[code])} images in {n_groups} groups in train,"
-                    f" none left to {side}; a network that learns needs two groups or more of each class:"
-                    " add pictures, or set data.group: none"
+                    f"class {name} has {int(total[code])} images in {n_groups} groups in train, none left to"
+                    f" {side}; a network that learns needs two groups or more of each class: add pictures, or"
+                    " set data.group: none, or finetune: false"
                 )
     return chosen[group_of]
 

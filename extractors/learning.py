@@ -15,15 +15,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from extractors.base import MADE, Context, Loaded
+from extractors.devices import n_threads
+from extractors.faces import detector
+from extractors.kept import Kept
 from featurestore.dataset import rows_digest
 from featurestore.errors import DataError
-from featurestore.files import remove, sha256_of, write_bytes_atomic, write_text_atomic
-from featurestore.spec import canonical_json
+from featurestore.files import remove, sha256_of, write_bytes_atomic
+from featurestore.spec import DECODER_VERSION, canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +46,11 @@ SOFTMAX: Final = "softmax.csv"
 #: Moves when the same rows, params and seed would make other weights.
 _VERSION: Final = 1
 
-#: Params that say where a file lies and not what a row is.
-_PLACES: Final = ("file", "sha256")
+#: Params that move nothing here: where a file lies, and the precision of the extraction.
+_NO_MATTER: Final = ("file", "sha256", "precision")
+
+#: Packages whose release may move the bits of what is learned.
+_LIBRARIES: Final = ("torch", "torchvision", "pillow", "numpy")
 
 
 @dataclass(frozen=True)
@@ -129,13 +136,14 @@ def make_weights(
     labels = tuple(
         design.get(key, label) for key, label in zip(around.train.keys, around.train.labels, strict=True)
     )
-    kept = around.kept / name / _identity(name, module, params, loaded, labels, around)
-    n_epochs = 0
-    if not (kept / HISTORY).exists():
-        n_epochs = _learn(name, learner, labels, around, kept)
-    for file in (MADE, HISTORY):
-        write_bytes_atomic(folder / file, (kept / file).read_bytes())
-    write_text_atomic(folder / SOFTMAX, _softmax(learner, folder / MADE, design, around))
+    kept = Kept(around.kept / name / _identity(name, module, params, loaded, labels, around), (MADE, HISTORY))
+    found, n_epochs = kept.read(), 0
+    if found is None:
+        found, n_epochs = _learn(name, learner, labels, around)
+        kept.write(found)
+    softmax = _softmax(learner, found[MADE], design, around)
+    for file, data in {**found, SOFTMAX: softmax.encode()}.items():
+        write_bytes_atomic(folder / file, data)
     what = f"{len(labels)} images of train" + (" and their design labels" if design else "")
     said = (
         f"learned in {n_epochs} epochs from {what}"
@@ -173,11 +181,15 @@ def _identity(
     values = {
         key: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
         for key, value in params.items()
-        if key not in _PLACES
+        if key not in _NO_MATTER
     }
     content = {
         "extractor": [name, module.VERSION, _VERSION],
         "params": values,
+        "decoder": DECODER_VERSION,
+        "detector": detector(params.get("align", "none")),
+        "libraries": {package: metadata.version(package) for package in _LIBRARIES},
+        "threads": n_threads(0),
         "seed": around.seed,
         "device": around.device,
         "from": {file: one.sha256 for file, one in loaded.items()},
@@ -206,8 +218,10 @@ class _Squares:
         return pixels
 
 
-def _learn(name: str, learner: Learner, labels: tuple[str, ...], around: Surroundings, kept: Path) -> int:
-    """Train, and keep the weights and the curve; the curve comes last and makes the rest valid."""
+def _learn(
+    name: str, learner: Learner, labels: tuple[str, ...], around: Surroundings
+) -> tuple[dict[str, bytes], int]:
+    """Train; the bytes of the weights and the curve, and how many epochs it took."""
     import numpy as np
     from tqdm import tqdm
 
@@ -239,11 +253,12 @@ def _learn(name: str, learner: Learner, labels: tuple[str, ...], around: Surroun
             seed=around.seed,
             device=around.device,
             workers=around.workers,
+            threads=n_threads(0),
             progress=progress,
+            classes=around.classes,
         )
-    write_bytes_atomic(kept / MADE, _bytes(state_of(learned.module)))
-    write_text_atomic(kept / HISTORY, _history(learned.history))
-    return len(learned.history)
+    found = {MADE: _bytes(state_of(learned.module)), HISTORY: _history(learned.history).encode()}
+    return found, len(learned.history)
 
 
 def _history(epochs: Sequence[Epoch]) -> str:
@@ -257,17 +272,17 @@ def _history(epochs: Sequence[Epoch]) -> str:
     return buffer.getvalue()
 
 
-def _softmax(learner: Learner, path: Path, design: Mapping[str, str], around: Surroundings) -> str:
+def _softmax(learner: Learner, weights: bytes, design: Mapping[str, str], around: Surroundings) -> str:
     """CSV: key, split, design_label, p_<label>; a picture without a face gets the classes' shares."""
     import numpy as np
     import torch
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     from extractors.finetune import softmax
 
     module = torch.nn.Module()
     module.backbone, module.head = learner.backbone, torch.nn.Linear(learner.n_columns, len(around.classes))
-    module.load_state_dict(load_file(path))
+    module.load_state_dict(load(weights))
     squares = _Squares(learner, around.val.keys, around)
     shares = np.array([around.train.labels.count(label) for label in around.classes], dtype=np.float64)
     proba = np.tile(shares / shares.sum(), (len(around.val.keys), 1))

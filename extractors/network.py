@@ -198,7 +198,7 @@ class Network:
         self.thread_safe = device == "cpu"
         self.preprocess = prepare
         self._normalize = normalize
-        self._device = device
+        self._device = self.device = device
         self._precision: Precision = precision
         self._input_px = input_px
         layout = torch.channels_last if channels_last else torch.contiguous_format

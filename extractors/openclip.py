@@ -35,7 +35,7 @@ from featurestore.spec import Status
 if TYPE_CHECKING:
     from extractors.base import RGB, Loaded
 
-__all__ = ["Embedder", "create", "embed_texts", "fill", "register", "squares"]
+__all__ = ["Embedder", "create", "embed_texts", "fill", "is_script", "register", "squares"]
 
 #: What OpenAI's TorchScript archives hold besides weights.
 _NO_WEIGHTS: Final = ("input_resolution", "context_length", "vocab_size")
@@ -126,7 +126,7 @@ def fill(model: torch.nn.Module, loaded: Loaded) -> None:
         If the file cannot be read, or is of another network.
     """
     try:
-        state = _scripted(loaded.path) if _is_script(loaded.path) else load_state_dict(str(loaded.path))
+        state = _scripted(loaded.path) if is_script(loaded.path) else load_state_dict(str(loaded.path))
         state = convert_state_dict(model, state)
         if not hasattr(model, "positional_embedding"):
             state = convert_to_custom_text_state_dict(state)
@@ -139,8 +139,8 @@ def fill(model: torch.nn.Module, loaded: Loaded) -> None:
         raise WeightsDamaged(f"{loaded.path}: no weights of this network ({said})") from error
 
 
-def _is_script(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, by the mark that torch itself goes by."""
+def is_script(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, as OpenAI's are, by the mark that torch itself goes by."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from extractors.base import Staged
+from extractors.devices import n_threads
 from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
@@ -69,6 +70,8 @@ class Report:
         What extracting took.
     batch_size : int
         Images at a time, at the end: memory may have halved it.
+    device : str
+        Where it was computed.
     """
 
     extracted: int
@@ -77,6 +80,7 @@ class Report:
     not_ok: int
     seconds: float = field(default=0.0, compare=False)
     batch_size: int = field(default=0, compare=False)
+    device: str = field(default="cpu", compare=False)
 
     @property
     def reused(self) -> int:
@@ -129,6 +133,15 @@ def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
         )
 
 
+def _batches(items: Sequence[Item], size: int, shares: int) -> Iterator[Sequence[Item]]:
+    """Batches of ``size``; smaller ones at the end, so that ``shares`` workers finish together."""
+    start = 0
+    while start < len(items):
+        stop = start + min(size, max(1, -(-(len(items) - start) // shares)))
+        yield items[start:stop]
+        start = stop
+
+
 class _Commits:
     """Commits rows to the cache as often as costs nothing to speak of, so that a kill loses little."""
 
@@ -171,7 +184,8 @@ def _compute(
     from tqdm import tqdm
 
     engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
-    batches = (items[i : i + batch_size] for i in range(0, len(items), batch_size))
+    shares = 2 * n_threads(runtime.workers) if extractor.thread_safe else 1
+    batches = _batches(items, batch_size, shares)
     commits = _Commits(cache, extractor.spec)
     bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
     with bar:
@@ -227,6 +241,7 @@ def compute_rows(
         not_ok=int((rows.status != Status.OK).any(axis=1).sum()),
         seconds=time.monotonic() - start,
         batch_size=min(batch_size, getattr(extractor, "largest", None) or batch_size),
+        device=getattr(extractor, "device", "cpu"),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extractors.conventions import convention_scores
+from extractors.devices import n_threads
 from extractors.learning import LabelledRows, Surroundings
 from extractors.run import compute_rows, load_image
 from featurestore.dataset import image_paths, read_dataset
@@ -89,7 +90,7 @@ def surroundings_of(
         design_labels=design_labels,
         kept=cache.root / "_learned",
         seed=seed,
-        workers=runtime.workers,
+        workers=n_threads(runtime.workers),
         device=device,
     )
 

@@ -11,13 +11,14 @@ import dataclasses
 import importlib.util
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from extractors.base import Loaded
-from featurestore.errors import MissingData, MissingWeights, StoreDamaged, WeightsDamaged
+from featurestore.errors import MissingData, MissingWeights, ParamsError, StoreDamaged, WeightsDamaged
 from featurestore.files import sha256_of, write_text_atomic
 
 __all__ = ["Archive", "Manifest", "WeightsFile", "load", "locate", "read_manifest", "write_manifest"]
@@ -78,7 +79,14 @@ class WeightsFile:
         """The same with what params say: another place, another digest.
 
         A file of the user's own has no digest unless one is given: it is locked at first use.
+
+        Raises
+        ------
+        ParamsError
+            If the digest is none.
         """
+        if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ParamsError(f"sha256 of {file or self.name}: {sha256!r} is not 64 digits 0-9a-f")
         if file:
             return dataclasses.replace(
                 self, path=file, sha256=sha256 or "", n_bytes=0, url="", archive=None, licence="your own file"
@@ -91,7 +99,7 @@ class WeightsFile:
     def source(self) -> str:
         """Where it is from, in words for the manifest: no path of this machine."""
         if self.path:
-            return "a local file"
+            return f"a local file, {Path(self.path).name}"
         return self.url or (f"package {self.package.partition('/')[0]}" if self.package else "a local file")
 
     @property
@@ -141,10 +149,14 @@ def load(wanted: WeightsFile, folders: Sequence[Path], *, extractor: str) -> Loa
         raise MissingWeights(_missing(wanted, folders, extractor))
     found = sha256_of(path)
     if wanted.sha256 and found != wanted.sha256:
+        mend = f"delete it and run: python -m extractors fetch {extractor}"
+        if wanted.package:
+            mend = f"install {wanted.source} anew"
+        elif wanted.path:
+            mend = f"mend extractors.{extractor}.file"
         raise WeightsDamaged(
             f"{path}: sha256 {found[:16]}... is not the {wanted.sha256[:16]}... that {extractor} asks for;"
-            f" delete it and run: python -m extractors fetch {extractor}; or, if you mean this file, set"
-            f" extractors.{extractor}.sha256: {found}"
+            f" {mend}; or, if you mean this file, set extractors.{extractor}.sha256: {found}"
         )
     return Loaded(path, found)
 
@@ -209,9 +221,9 @@ def read_manifest(folder: Path, extractor: str) -> Manifest:
         manifest = Manifest(**content)
         if manifest.extractor != extractor:
             raise ValueError(f"of {manifest.extractor!r}")
-        for entry in manifest.files.values():
-            if not isinstance(entry["sha256"], str):
-                raise ValueError("a sha256 is no text")
+        for entry in (*manifest.files.values(), *manifest.made_from.values()):
+            if not isinstance(entry["sha256"], str) or not isinstance(entry["source"], str):
+                raise ValueError("a sha256 or a source is no text")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreDamaged(
             f"{path}: no manifest of {extractor} ({error}); delete it and run: dvc repro"

@@ -13,7 +13,9 @@ from featurestore import params as params_module  # noqa: E402
 DATASET = Path("dataset.csv")
 FEATURES = Path("features")
 FUSED = Path("features.h5")
+LEARNED = Path("learned")
 RESULTS = Path("results")
+WEIGHTS = Path("weights")
 
 
 def _check(_: argparse.Namespace) -> int:
@@ -59,11 +61,12 @@ def _index(_: argparse.Namespace) -> int:
 
 def _fuse(_: argparse.Namespace) -> int:
     from featurestore.dataset import image_paths
-    from featurestore.fuse import fuse
+    from featurestore.fuse import fuse, gather_learned
 
     p = params_module.load_params()
     keys = list(image_paths(DATASET, Path(p.data.root)))
-    n_rows, n_columns = fuse(keys, p.features, FEATURES, FUSED)
+    n_rows, n_columns, learned = fuse(keys, p.features, FEATURES, FUSED)
+    gather_learned(learned, WEIGHTS, LEARNED)
     print(f"fuse: {n_rows} rows x {n_columns} columns from {', '.join(p.features)}")
     return 0
 

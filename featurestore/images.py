@@ -10,6 +10,7 @@ Refuses to know where an image is used. Change what it gives for the same bytes 
 
 from __future__ import annotations
 
+import functools
 import io
 import stat
 import struct
@@ -202,9 +203,16 @@ def _jpeg_quality(image: Image.Image) -> int | None:
     if not tables:
         return None
     total = sum(next(iter(tables.values())))
+    sums = _table_sums()
+    return min(range(100, 0, -1), key=lambda quality: abs(sums[quality] - total))
+
+
+@functools.cache
+def _table_sums() -> tuple[int, ...]:
+    """Sum of the luminance table of each quality; at 0 that of 1."""
 
     def table_sum(quality: int) -> int:
         scale = 5000 // quality if quality < 50 else 200 - 2 * quality
         return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _K1)
 
-    return min(range(100, 0, -1), key=lambda quality: abs(table_sum(quality) - total))
+    return tuple(table_sum(max(quality, 1)) for quality in range(101))

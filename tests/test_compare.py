@@ -25,9 +25,9 @@ class Coin(Centroid):
 
 def run(s: Study, results: Path, makers: dict[str, Any] | None = None, **more: Any) -> Leaderboard:
     makers = makers or {"coin": Coin, "twin": Centroid, "centroid": Centroid}
-    weights = results.parent / "weights"
+    weights = results.parent / "learned"
     return compare(
-        s, makers, positive=1, folds=5, draws=200, seed=42, results=results, weights=weights, **more
+        s, makers, positive=1, folds=5, draws=200, seed=42, results=results, learned=weights, **more
     )
 
 
@@ -74,7 +74,7 @@ def test_test_rows_move_nothing_and_equal_studies_give_equal_bytes(tmp_path: Pat
 
 def test_learned_features_are_scored_on_val(tmp_path: Path) -> None:
     s = study(fitted_on={"resnet18": "ab"})
-    write_learned(tmp_path / "weights", s)
+    write_learned(tmp_path / "learned", s)
     board = run(s, tmp_path / "results")
     assert {row["scored_on"] for row in table(tmp_path / "results/leaderboard.csv")} == {"val"}
     assert "no cv: resnet18 learned from the train split" in board.text()
@@ -83,8 +83,8 @@ def test_learned_features_are_scored_on_val(tmp_path: Path) -> None:
 def test_a_networks_own_decision_stands_among_the_heads_and_is_said_to_be_one(tmp_path: Path) -> None:
     s = study(n=240, n_groups=60, fitted_on={"resnet18": "ab", "vggface2": "ab"})
     design = s.labels[s.rows_of("val")][::-1].tolist()
-    write_learned(tmp_path / "weights", s, "resnet18")
-    write_learned(tmp_path / "weights", s, "vggface2", design=design)
+    write_learned(tmp_path / "learned", s, "resnet18")
+    write_learned(tmp_path / "learned", s, "vggface2", design=design)
     board = run(s, tmp_path / "results")
     rows = {row["head"]: row for row in table(tmp_path / "results/leaderboard.csv")}
     assert set(rows) == {"centroid", "coin", "twin", "resnet18 softmax", "vggface2 softmax"}
@@ -100,8 +100,8 @@ def test_a_networks_own_decision_stands_among_the_heads_and_is_said_to_be_one(tm
 
 def test_a_networks_own_decision_is_scored_on_the_draws_of_the_heads(tmp_path: Path) -> None:
     s = study(n=240, n_groups=60, fitted_on={"resnet18": "ab"})
-    write_learned(tmp_path / "weights", s)
-    softmax = read_softmax(s, "resnet18", tmp_path / "weights").predictions
+    write_learned(tmp_path / "learned", s)
+    softmax = read_softmax(s, "resnet18", tmp_path / "learned").predictions
 
     class Parrot(Centroid):
         def predict_proba(self, X: Any) -> Any:

@@ -41,7 +41,7 @@ FILES = [
 
 def run(s: Study, results: Path, *, folds: int = 5, **more: Any) -> Mapping[str, Any]:
     how: dict[str, Any] = {"positive": 1, "folds": folds, "draws": 200, "seed": 42}
-    files = {"results": results, "weights": results.parent / "weights"}
+    files = {"results": results, "learned": results.parent / "learned"}
     return evaluate(s, fit_on_train(s, Centroid()), Centroid, name="centroid", **how, **files, **more)
 
 
@@ -132,7 +132,7 @@ def test_three_classes_are_scored_and_drawn(tmp_path: Path) -> None:
 
 def test_features_learned_from_train_have_no_cv_and_val_stays(tmp_path: Path) -> None:
     s = study(fitted_on={"resnet18": "ab"})
-    write_learned(tmp_path / "weights", s)
+    write_learned(tmp_path / "learned", s)
     document = run(s, tmp_path / "results")
     assert document["cv"] == {
         "reason": "resnet18 learned from the train split: a fold would score pictures it saw; see val"

@@ -146,7 +146,7 @@ def test_the_weights_are_those_of_the_epoch_that_is_called_best(tune_lr: float, 
     learned = learn(squares, learner)
     best = next(one for one in learned.history if one.best)
     assert best.phase == phase
-    held = held_out(squares.labels, squares.groups, n_classes=2, share=training.holdout, seed=7)
+    held = held_out(squares.labels, squares.groups, ("number 1", "number 2"), share=training.holdout, seed=7)
     proba = softmax(learned.module, learner, squares, 48, device="cpu", workers=1, batch_size=8, threads=1)
     weights = class_weights(squares.labels[~held])[squares.labels]
     chosen = proba[np.arange(48), squares.labels]
@@ -261,7 +261,7 @@ def test_about_the_wanted_share_of_every_class_is_held_out(seed: int) -> None:
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 40, 300).astype(str)
     labels = (rng.random(300) < 0.2).astype(int)
-    held = held_out(labels, groups, n_classes=2, share=0.25, seed=seed)
+    held = held_out(labels, groups, ("number 1", "number 2"), share=0.25, seed=seed)
     assert not set(groups[held]) & set(groups[~held])
     for code in (0, 1):
         assert held[labels == code].mean() == pytest.approx(0.25, abs=0.06)
@@ -270,7 +270,8 @@ def test_about_the_wanted_share_of_every_class_is_held_out(seed: int) -> None:
 def test_another_seed_holds_out_other_rows_and_the_same_seed_the_same() -> None:
     squares = Squares(96)
     one, same_again, other = (
-        held_out(squares.labels, squares.groups, n_classes=2, share=0.3, seed=seed) for seed in (1, 1, 2)
+        held_out(squares.labels, squares.groups, ("number 1", "number 2"), share=0.3, seed=seed)
+        for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same_again)
     assert not np.array_equal(one, other)
@@ -280,7 +281,7 @@ def test_another_seed_holds_out_other_rows_and_the_same_seed_the_same() -> None:
 def test_a_class_in_two_groups_stands_on_both_sides(share: float) -> None:
     labels = np.array([0] * 20 + [1, 1])
     groups = np.array([f"a{i}" for i in range(20)] + ["b0", "b1"])
-    held = held_out(labels, groups, n_classes=2, share=share, seed=0)
+    held = held_out(labels, groups, ("number 1", "number 2"), share=share, seed=0)
     assert {tuple(sorted(set(labels[side]))) for side in (held, ~held)} == {(0, 1)}
 
 
@@ -367,7 +368,9 @@ def test_a_last_pass_of_one_picture_does_not_stop_batchnorm() -> None:
             return self.high(x.mean((2, 3)))
 
     squares = Squares(48)
-    n_learned = int((~held_out(squares.labels, squares.groups, n_classes=2, share=0.2, seed=7)).sum())
+    n_learned = int(
+        (~held_out(squares.labels, squares.groups, ("number 1", "number 2"), share=0.2, seed=7)).sum()
+    )
     training = Training(probe_epochs=0, tune_epochs=1, batch_size=n_learned - 1)
     base = tiny(training)
     learner = Learner(Flat(), 3, base.parts, base.prepare, base.normalize, training)

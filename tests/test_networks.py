@@ -37,14 +37,14 @@ def run(s: Study, folder: Path) -> dict[str, Any]:
         draws=200,
         seed=42,
         results=folder / "results",
-        weights=folder / "weights",
+        learned=folder / "learned",
     )
     assert json.loads((folder / "results/metrics.json").read_text()) == found
     return dict(found)
 
 
 def test_a_networks_own_decision_is_scored_on_val_beside_the_head(learned: Study, tmp_path: Path) -> None:
-    write_learned(tmp_path / "weights", learned)
+    write_learned(tmp_path / "learned", learned)
     document = run(learned, tmp_path)
     block = document["softmax"]["resnet18"]
     assert (block["n"], block["groups"]) == (48, 12)
@@ -59,7 +59,7 @@ def test_a_networks_own_decision_is_scored_on_val_beside_the_head(learned: Study
 def test_a_network_that_learned_design_labels_is_scored_against_both(learned: Study, tmp_path: Path) -> None:
     said = learned.labels[learned.rows_of("val")]
     wrong = np.where(np.arange(len(said)) % 6 == 0, np.where(said == "hero", "villain", "hero"), said)
-    write_learned(tmp_path / "weights", learned, design=wrong.tolist())
+    write_learned(tmp_path / "learned", learned, design=wrong.tolist())
     document = run(learned, tmp_path)
     assert document["softmax"]["resnet18"]["accuracy"] == pytest.approx(5 / 6, abs=1e-6)
     against = document["softmax_against_design_labels"]["resnet18"]
@@ -75,7 +75,7 @@ def test_nothing_of_networks_is_told_where_none_learned(tmp_path: Path) -> None:
 
 
 def test_the_curves_of_training_are_told_and_drawn(learned: Study, tmp_path: Path) -> None:
-    folder = write_learned(tmp_path / "weights", learned)
+    folder = write_learned(tmp_path / "learned", learned)
     run(learned, tmp_path)
     lines = (tmp_path / "results/plots/training.csv").read_text().splitlines()
     assert lines[1] == "resnet18,1,probe,0.7,0.69,0.5"
@@ -85,15 +85,15 @@ def test_the_curves_of_training_are_told_and_drawn(learned: Study, tmp_path: Pat
     (folder / "history.csv").write_text(
         text.replace("0.750000,True", "0.750000,False").replace("0.700000,False", "0.700000,True")
     )
-    write_training({"resnet18": read_history("resnet18", tmp_path / "weights")}, tmp_path)
+    write_training({"resnet18": read_history("resnet18", tmp_path / "learned")}, tmp_path)
     assert (tmp_path / "training.png").read_bytes() != drawn  # the epoch that is kept is marked
 
 
 def test_a_softmax_is_read_in_the_order_of_the_study_and_sums_to_one(learned: Study, tmp_path: Path) -> None:
-    folder = write_learned(tmp_path / "weights", learned)
+    folder = write_learned(tmp_path / "learned", learned)
     text = (folder / "softmax.csv").read_text()
     (folder / "softmax.csv").write_text(text.replace("0.800000", "0.800600"))
-    found = read_softmax(learned, "resnet18", tmp_path / "weights")
+    found = read_softmax(learned, "resnet18", tmp_path / "learned")
     assert found.design is None
     assert found.predictions.rows.tolist() == learned.rows_of("val").tolist()
     np.testing.assert_allclose(found.predictions.proba.sum(axis=1), 1, rtol=0, atol=1e-12)
@@ -131,15 +131,15 @@ def _without_last_line(text: str) -> str:
 def test_a_damaged_softmax_names_the_file_and_the_stage(
     learned: Study, tmp_path: Path, damage: Change, said: str
 ) -> None:
-    path = write_learned(tmp_path / "weights", learned) / "softmax.csv"
+    path = write_learned(tmp_path / "learned", learned) / "softmax.csv"
     damaged = damage(path.read_text())
     assert damaged != path.read_text()
     path.write_text(damaged)
     with pytest.raises(DataError) as error:
-        read_softmax(learned, "resnet18", tmp_path / "weights")
+        read_softmax(learned, "resnet18", tmp_path / "learned")
     assert str(error.value).startswith(f"{path}: ")
     assert said in str(error.value)
-    assert str(error.value).endswith("; run: dvc repro prepare@resnet18")
+    assert str(error.value).endswith("; run: dvc repro")
 
 
 @pytest.mark.parametrize(
@@ -155,29 +155,29 @@ def test_a_damaged_softmax_names_the_file_and_the_stage(
 def test_a_damaged_history_names_the_file_and_the_stage(
     learned: Study, tmp_path: Path, damage: Change, said: str
 ) -> None:
-    path = write_learned(tmp_path / "weights", learned) / "history.csv"
+    path = write_learned(tmp_path / "learned", learned) / "history.csv"
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError) as error:
-        read_history("resnet18", tmp_path / "weights")
+        read_history("resnet18", tmp_path / "learned")
     assert str(error.value).startswith(f"{path}: ")
     assert said in str(error.value)
-    assert str(error.value).endswith("; run: dvc repro prepare@resnet18")
+    assert str(error.value).endswith("; run: dvc repro")
 
 
 @pytest.mark.parametrize("name", ["softmax.csv", "history.csv"])
 def test_a_missing_file_is_told_before_anything_is_written(learned: Study, tmp_path: Path, name: str) -> None:
-    path = write_learned(tmp_path / "weights", learned) / name
+    path = write_learned(tmp_path / "learned", learned) / name
     path.unlink()
     with pytest.raises(MissingData) as error:
         run(learned, tmp_path)
     assert error.value.exit_code == 4
-    assert str(error.value) == f"no {path}; run: dvc repro prepare@resnet18"
+    assert str(error.value) == f"no {path}; run: dvc repro"
     assert not (tmp_path / "results").exists()
 
 
 def test_three_classes_have_a_softmax_too(tmp_path: Path) -> None:
     s = study(n=180, labels=("antihero", "hero", "villain"), fitted_on={"resnet18": "ab"})
-    write_learned(tmp_path / "weights", s)
+    write_learned(tmp_path / "learned", s)
     assert run(s, tmp_path)["softmax"]["resnet18"]["accuracy"] == pytest.approx(5 / 6, abs=0.01)
 
 
@@ -194,7 +194,7 @@ def test_the_commands_say_what_each_column_is(
         status=np.zeros((120, 2), dtype=np.uint8),
     )
     write_house(tmp_path, s, params={"fitted_on": {"resnet18": s.digest(s.rows_of("train"))}})
-    write_learned(tmp_path / "weights", s, design=s.labels[s.rows_of("val")].tolist())
+    write_learned(tmp_path / "learned", s, design=s.labels[s.rows_of("val")].tolist())
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["fusion"] = {"method": "late"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from extractors.base import MADE, Card, Context, Prepared
-from extractors.learning import LabelledRows, Surroundings
+from extractors.learning import LabelledRows, Surroundings, _identity
 from extractors.network import Learner, Normalize, load_state
 from extractors.prepare import check_modules, context_of, prepare
 from extractors.training import Training
@@ -98,11 +98,14 @@ class House:
             torch.save(backbone().state_dict(), self.weights / "toy.pt")
         return hashlib.sha256((self.weights / "toy.pt").read_bytes()).hexdigest()
 
-    def prepare(self, *, seed: int = 42, **params: Any) -> str:
-        around = Surroundings(
+    def surroundings(self, *, seed: int = 42, device: str = "cpu") -> Surroundings:
+        return Surroundings(
             train=self.train, val=self.val, classes=("hero", "villain"), image=self.image,
-            design_labels=lambda: self.design, kept=self.root / "kept", seed=seed, workers=2, device="cpu",
+            design_labels=lambda: self.design, kept=self.root / "kept", seed=seed, workers=2, device=device,
         )  # fmt: skip
+
+    def prepare(self, *, seed: int = 42, **params: Any) -> str:
+        around = self.surroundings(seed=seed)
         return prepare(
             "toy", MODULE, {**PARAMS, **params}, self.folder,
             find=lambda wanted: load(wanted, [self.weights], extractor="toy"), surroundings=lambda: around,
@@ -196,11 +199,6 @@ def test_a_learner_leaves_weights_a_curve_and_its_own_answer_on_val(house: House
         assert row["design_label"] == ""
 
 
-def test_the_test_split_is_never_looked_at(house: House) -> None:
-    house.prepare(weights="none", finetune=True)
-    assert set(house.asked) == {*house.train.keys, *house.val.keys}
-
-
 def test_nothing_is_learned_twice_and_anything_else_is_learned_anew(house: House) -> None:
     assert "learned in" in house.prepare(weights="none", finetune=True)
     first = (house.folder / MADE).read_bytes()
@@ -217,6 +215,62 @@ def test_nothing_is_learned_twice_and_anything_else_is_learned_anew(house: House
     assert "from 29 images" in house.prepare(weights="none", finetune=True)
     house.publish()
     assert "learned in" in house.prepare(finetune=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("extractors.learning.DECODER_VERSION", 99),
+        ("extractors.learning.detector", lambda align: "another detector"),
+        ("extractors.learning._VERSION", 99),
+        ("extractors.learning.n_threads", lambda workers: 3),
+        ("extractors.learning.metadata.version", lambda package: "99"),
+    ],
+)
+def test_what_may_move_the_bits_is_learned_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    house.prepare(weights="none", finetune=True)
+    monkeypatch.setattr(name, value)
+    assert "learned in" in house.prepare(weights="none", finetune=True)
+
+
+def test_other_groups_and_another_device_are_learned_anew(house: House) -> None:
+    house.prepare(weights="none", finetune=True)
+    house.train = dataclasses.replace(house.train, groups=tuple(str(i // 3) for i in range(30)))
+    assert "learned in" in house.prepare(weights="none", finetune=True)
+    params = {**PARAMS, "weights": "none", "finetune": True}
+    around = {
+        device: _identity("toy", MODULE, params, {}, house.train.labels, house.surroundings(device=device))
+        for device in ("cpu", "cuda")
+    }
+    assert around["cpu"] != around["cuda"]
+
+
+def test_the_precision_of_the_extraction_is_no_reason_to_learn_again(house: House) -> None:
+    house.prepare(weights="none", finetune=True, precision="fp32")
+    assert "had learned" in house.prepare(weights="none", finetune=True, precision="bf16")
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "gone", "list"])
+def test_kept_weights_that_are_damaged_are_learned_again(
+    house: House, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.prepare(weights="none", finetune=True)
+    whole = (house.folder / MADE).read_bytes()
+    (kept,) = (house.root / "kept" / "toy").iterdir()
+    file = kept / ("kept.json" if harm == "list" else MADE)
+    data = bytearray(file.read_bytes())
+    if harm == "flip":
+        data[-1] ^= 1
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(data if harm == "flip" else data[:10])
+    assert "learned in" in house.prepare(weights="none", finetune=True)
+    assert "it is learned again" in caplog.text
+    assert (house.folder / MADE).read_bytes() == whole
+    assert "had learned" in house.prepare(weights="none", finetune=True)
 
 
 def test_the_same_start_learns_the_same_bytes(house: House) -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import encoded, picture
 
 from extractors.base import Extractor, Rows
-from extractors.run import Report, extract
+from extractors.run import Report, _batches, extract
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, NonFiniteRow
 from featurestore.params import RuntimeParams
@@ -236,3 +236,15 @@ def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(one, ("a", "b", "c", "d")))) == 1
+
+
+def test_the_last_batches_are_small_so_that_no_worker_is_left_alone() -> None:
+    items = [(str(i), Path()) for i in range(41)]
+    sizes = [len(batch) for batch in _batches(items, 8, 4)]
+    assert sum(sizes) == 41
+    assert sizes[:2] == [8, 8]
+    assert sizes[-1] == 1
+    assert sizes == sorted(sizes, reverse=True)
+    assert [len(batch) for batch in _batches(items, 8, 1)] == [8, 8, 8, 8, 8, 1]
+    assert [item for batch in _batches(items, 8, 4) for item in batch] == items
+    assert list(_batches([], 8, 4)) == []

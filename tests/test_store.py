@@ -237,7 +237,7 @@ def test_fusing_joins_by_key_and_names_the_columns(tmp_path: Path) -> None:
     write_store(tmp_path / "toy.h5", SPEC, left)
     write_store(tmp_path / "face.h5", FeatureSpec("face", 1, {}, ("x", "y", "z")), right)
     keys = sorted(unpack_keys(left.keys))[:4]
-    assert fuse(keys, ("toy", "face"), tmp_path, tmp_path / "features.h5") == (4, 6)
+    assert fuse(keys, ("toy", "face"), tmp_path, tmp_path / "features.h5") == (4, 6, ())
     with (
         Reader(tmp_path / "features.h5") as fused,
         Reader(tmp_path / "toy.h5") as toy,

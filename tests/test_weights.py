@@ -66,7 +66,7 @@ def test_a_digest_in_params_takes_the_place_of_the_published_one(tmp_path: Path)
     assert load(WANTED.given(None, digest), [tmp_path], extractor="clip").sha256 == digest
     assert WANTED.given(None, None) is WANTED
     own = WANTED.given(str(tmp_path / "net.pt"), None)
-    assert (own.sha256, own.url, own.source) == ("", "", "a local file")
+    assert (own.sha256, own.url, own.source) == ("", "", "a local file, net.pt")
     assert load(own, [], extractor="clip").sha256 == digest
 
 

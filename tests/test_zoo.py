@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
-from zoo_weights import NAMES, maker
+from zoo_weights import MADE, NAMES, maker
 
 from extractors.base import Rows
+from extractors.doctor import EXTRAS
 from extractors.testing import check_batches, check_rows, sample_images, yield_checks
 from featurestore.rows import StoreRows, pack_keys
 from featurestore.spec import FeatureSpec
@@ -52,13 +55,45 @@ def test_an_extractor_of_the_zoo_conforms(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "design"])
-def test_other_weights_give_another_fingerprint(name: str, folder: Path) -> None:
-    spec = maker(name, folder)[1]().spec
-    assert spec.weights, "an extractor that needs weights names them"
-    first = next(iter(spec.weights))
-    moved = dataclasses.replace(spec, weights={**spec.weights, first: "0" * 64})
-    learned = dataclasses.replace(spec, fitted_on="1" * 64)
-    assert len({s.fingerprint for s in (spec, moved, learned)}) == 3
+def test_each_weights_file_moves_the_fingerprint(name: str, folder: Path) -> None:
+    _, make = maker(name, folder)
+    context = MADE[name](folder / name)[0]
+    assert context.weights, "an extractor that needs weights is built with some"
+    seen = {make(context=context).spec.fingerprint}
+    for file, loaded in context.weights.items():
+        other = {**context.weights, file: dataclasses.replace(loaded, sha256="0" * 64)}
+        seen.add(make(context=dataclasses.replace(context, weights=other)).spec.fingerprint)
+    assert len(seen) == 1 + len(context.weights)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vggface2"])
+def test_what_was_learned_from_moves_the_fingerprint(name: str, folder: Path) -> None:
+    _, make = maker(name, folder)
+    context = dataclasses.replace(MADE[name](folder / name)[0], fitted_on="1" * 64)
+    assert make(context=context).spec.fingerprint != make().spec.fingerprint
+
+
+@pytest.mark.parametrize("name", ["arcface", "dlib", "vggface2"])
+@pytest.mark.parametrize("align", ["anime", "mtcnn"])
+def test_another_way_of_finding_faces_moves_the_fingerprint(
+    name: str, align: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, make = maker(name, folder)
+    before = make(align=align).spec.fingerprint
+    monkeypatch.setattr("extractors.faces._SEARCH_VERSION", 99)
+    assert make(align=align).spec.fingerprint != before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_extractor_imports_is_in_its_extra(name: str) -> None:
+    """The advice of the error that names the extra must hold."""
+    card = maker(name, Path())[0].CARD
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    packages = {re.split("[=><]", package)[0].lower() for package in extras.get(card.extra, ())}
+    called = {"open_clip": "open-clip-torch", "dlib": "dlib-bin"}
+    for module in card.modules:
+        assert called.get(module, module.replace("_", "-")) in packages
+        assert module in EXTRAS[card.extra]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,12 +8,12 @@ called from one thread while the pool decodes ahead of it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from extractors.base import Staged
+from extractors.devices import n_threads
 
 if TYPE_CHECKING:
     from extractors.base import RGB, Extractor, Rows
@@ -49,7 +49,7 @@ def run(
         As soon as a batch is done. The first error ends it, after every batch that was under way and
         succeeded was yielded.
     """
-    n = workers or len(_cores())
+    n = n_threads(workers)
 
     def images(batch: Sequence[Item]) -> list[RGB]:
         return [load(item) for item in batch]
@@ -64,13 +64,6 @@ def run(
         else:
             for batch, loaded in _ahead(pool, images, batches, 2 * n):
                 yield batch, extractor(loaded)
-
-
-def _cores() -> Sequence[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return range(os.cpu_count() or 1)
 
 
 def _overlapped(

@@ -219,6 +219,7 @@ class _Embeddings:
         self.spec = spec
         self.preprocess = prepare
         self.thread_safe = network.session.get_providers()[0] == "CPUExecutionProvider"
+        self.device = "cpu" if self.thread_safe else "cuda"
         # On a CPU batches gain little, and alone an image's row does not depend on its neighbours. Some
         # published files take one image only.
         alone = self.thread_safe or isinstance(network.input_shape[0], int)

@@ -160,6 +160,11 @@ def build(
     )
     loaded = context.weights[wanted.name]
     recipe = _recipe(arch, pretrained)
+    if openclip.is_script(loaded.path) and not recipe.config.get("quick_gelu"):
+        raise ParamsError(
+            f"{KEY}.arch: {arch} is without QuickGELU, and {loaded.path} is in OpenAI's format, whose"
+            f" networks have it; set {KEY}.arch to one with -quickgelu"
+        )
     model, known_as = _model(recipe, {} if fit == "model" else {"resize_mode": _RESIZE_MODES[fit]})
     preprocess = dict(model.visual.preprocess_cfg)
     size_px = _side(preprocess["size"], arch)
