@@ -69,6 +69,7 @@ check: setup-all
 
 bench: setup-all
 	$(BIN)/python benchmarks/design.py
+	$(BIN)/python benchmarks/extract.py
 
 lock: | $(BIN)/uv
 	for name in core all; do \

@@ -90,6 +90,7 @@ def repository(tmp_path: Path) -> Repository:
     shutil.copytree(
         ROOT / "extractors" / "zoo", root / "extractors" / "zoo", ignore=lambda *_: ["__pycache__"]
     )
+    shutil.copy(ROOT / "extractors" / "conventions.py", root / "extractors")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["evaluation"].update(folds=3, bootstrap=100)
     for head, quick in QUICK.items():
@@ -168,6 +169,12 @@ def test_a_network_learns_is_scored_on_val_and_joins_others(repository: Reposito
     assert r.stages("dvc", "repro") == []
     shutil.rmtree(r.root / "weights")
     assert "had learned from the same" in r.run("dvc", "repro", "--force", "-s", "prepare@resnet18")
+
+    # an extractor that is not selected makes nothing run again behind the joining
+    r.change(features=["design"])
+    assert "compare" in r.stages("dvc", "repro")
+    (r.root / "weights" / "resnet18" / "history.csv").write_text("another\n")
+    assert not {"train", "evaluate", "compare"} & set(r.stages("dvc", "repro"))
 
     # joined with the design features, each with a head of its own
     r.change(features=["design", "resnet18"], fusion={"method": "late"})
