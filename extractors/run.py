@@ -133,13 +133,12 @@ def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
         )
 
 
-def _batches(items: Sequence[Item], size: int, shares: int) -> Iterator[Sequence[Item]]:
-    """Batches of ``size``; smaller ones at the end, so that ``shares`` workers finish together."""
-    start = 0
-    while start < len(items):
-        stop = start + min(size, max(1, -(-(len(items) - start) // shares)))
-        yield items[start:stop]
-        start = stop
+def _batches(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[Item]]:
+    """Even batches of ``size`` at most, as many for each worker, so that none is left alone at the end."""
+    rounds = -(-len(items) // (size * n_workers))
+    n = min(rounds * n_workers, len(items))
+    for i in range(n):
+        yield items[len(items) * i // n : len(items) * (i + 1) // n]
 
 
 class _Commits:
@@ -184,8 +183,8 @@ def _compute(
     from tqdm import tqdm
 
     engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
-    shares = 2 * n_threads(runtime.workers) if extractor.thread_safe else 1
-    batches = _batches(items, batch_size, shares)
+    n_workers = n_threads(runtime.workers) if extractor.thread_safe else 1
+    batches = _batches(items, batch_size, n_workers)
     commits = _Commits(cache, extractor.spec)
     bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
     with bar:

@@ -238,13 +238,16 @@ def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
         assert len(set(pool.map(one, ("a", "b", "c", "d")))) == 1
 
 
-def test_the_last_batches_are_small_so_that_no_worker_is_left_alone() -> None:
+def test_every_worker_gets_as_many_batches_and_none_is_left_alone_at_the_end() -> None:
     items = [(str(i), Path()) for i in range(41)]
     sizes = [len(batch) for batch in _batches(items, 8, 4)]
-    assert sum(sizes) == 41
-    assert sizes[:2] == [8, 8]
-    assert sizes[-1] == 1
-    assert sizes == sorted(sizes, reverse=True)
-    assert [len(batch) for batch in _batches(items, 8, 1)] == [8, 8, 8, 8, 8, 1]
+    assert sorted(sizes) == [5, 5, 5, 5, 5, 5, 5, 6]
+    assert [len(batch) for batch in _batches(items[:40], 8, 1)] == [8, 8, 8, 8, 8]
     assert [item for batch in _batches(items, 8, 4) for item in batch] == items
+    assert [len(batch) for batch in _batches(items[:3], 8, 4)] == [1, 1, 1]
     assert list(_batches([], 8, 4)) == []
+    for n in range(1, 60):
+        found = [len(batch) for batch in _batches(list(range(n)), 8, 3)]
+        assert sum(found) == n
+        assert max(found) <= 8
+        assert max(found) - min(found) <= 1
