@@ -390,6 +390,16 @@ def test_two_threads_of_torch_repeat_their_bits() -> None:
     assert same(learn(threads=2), learn(threads=2))
 
 
+@pytest.mark.gpu
+def test_a_gpu_learns_as_a_cpu_does_and_repeats_its_bits() -> None:
+    one, other = learn(device="cuda"), learn(device="cuda")
+    assert same(one, other)
+    on_cpu = learn(device="cpu")
+    assert [e.phase for e in one.history] == [e.phase for e in on_cpu.history]
+    assert one.history[0].loss == pytest.approx(on_cpu.history[0].loss, rel=1e-2)
+    assert all(not p.is_cuda for p in one.module.parameters())
+
+
 def test_another_seed_gives_other_weights() -> None:
     assert not same(learn(seed=7), learn(seed=8))
 

@@ -15,6 +15,7 @@ from zoo_weights import maker
 
 from extractors.base import Loaded, Prepared, Staged
 from extractors.devices import pick_device
+from extractors.engines import local
 from extractors.network import Network, Normalize, load_state, to_input
 from featurestore.errors import MissingDevice, ParamsError, WeightsDamaged
 from featurestore.spec import FeatureSpec, Status
@@ -173,6 +174,20 @@ def test_cpu_and_cuda_agree(precision: str, tmp_path: Path) -> None:
         found.append(extractor(pictures).values)
     tolerance = 1e-3 if precision == "fp32" else 0.05
     assert np.abs(found[0] - found[1]).max() <= tolerance * np.abs(found[0]).max()
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_kept_busy_gives_each_picture_its_own_row() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(1, 256, (8, 8, 3), dtype=np.uint8) for _ in range(50)]
+    extractor = network(device="cuda")
+    assert not extractor.thread_safe
+    batches = [list(range(i, min(i + 4, 50))) for i in range(0, 50, 4)]
+    rows = {}
+    for batch, found in local.run(extractor, batches, lambda i: pictures[i], workers=3):
+        rows.update(zip(batch, found.values, strict=True))
+    expected = network()(pictures).values
+    assert np.allclose(np.array([rows[i] for i in range(50)]), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.gpu
