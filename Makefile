@@ -54,6 +54,7 @@ study: setup
 	$(BIN)/python -m collection import "$(DIR)" --replace $(if $(POSITIVE),--positive "$(POSITIVE)")
 	$(BIN)/dvc repro
 	@$(BIN)/python -m classifiers show
+	@echo 'commit it before experiments, which compare with the last commit: git commit -am "My pictures"'
 
 test: setup-all
 	$(PYTEST) -n 2

@@ -149,10 +149,11 @@ def _fetch(args: argparse.Namespace) -> int:
     from extractors.download import fetch
     from extractors.prepare import check_modules, needed
     from extractors.weights import load, locate
+    from featurestore.errors import MissingWeights
     from featurestore.params import load_params
 
     p = load_params()
-    folders = _weight_folders()
+    folders, code = _weight_folders(), 0
     for name in args.names:
         module = _load(name)
         check_modules(name, module)
@@ -162,9 +163,16 @@ def _fetch(args: argparse.Namespace) -> int:
         for file in wanted:
             there = locate(file, folders) is not None
             print(f"{name}: {file.name}, {file.size}, licence: {file.licence}", flush=True)
-            found = load(file, folders, extractor=name) if there else fetch(file, folders[0], extractor=name)
+            try:
+                found = (
+                    load(file, folders, extractor=name) if there else fetch(file, folders[0], extractor=name)
+                )
+            except MissingWeights as error:
+                console.say(error)  # the others may be within reach
+                code = error.exit_code
+                continue
             print(f"{name}: {'there already' if there else 'fetched'}: {found.path}, sha256 {found.sha256}")
-    return 0
+    return code
 
 
 def _weights_state(module: ModuleType, params: dict[str, Any]) -> str:

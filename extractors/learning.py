@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from extractors.network import Learner
 
 __all__ = ["HISTORY", "SOFTMAX", "LabelledRows", "Surroundings", "make_weights"]
+
+log = logging.getLogger(__name__)
 
 HISTORY: Final = "history.csv"
 SOFTMAX: Final = "softmax.csv"
@@ -151,7 +154,8 @@ def make_weights(
         else f"had learned from the same {what} before"
     )
     fitted_on = rows_digest(around.train.keys, around.train.labels)
-    return _entry(folder / MADE, "learned from the train split"), fitted_on, said
+    start = "" if loaded else f", from random numbers of seed {around.seed}"
+    return _entry(folder / MADE, f"learned from the train split{start}"), fitted_on, said
 
 
 def _entry(path: Path, source: str) -> dict[str, Any]:
@@ -159,7 +163,7 @@ def _entry(path: Path, source: str) -> dict[str, Any]:
         "sha256": sha256_of(path),
         "bytes": path.stat().st_size,
         "source": source,
-        "licence": "as its start",
+        "licence": "as what it began with",
     }
 
 
@@ -240,8 +244,10 @@ def _learn(
     )
 
     def progress(epoch: Epoch) -> None:
-        bar.set_postfix_str(f"{epoch.phase}, held out: {epoch.holdout_accuracy:.3f}", refresh=False)
+        bar.set_postfix_str(_said(epoch), refresh=False)
         bar.update()
+        if bar.disable:
+            log.info("%s: epoch %d, %s", name, epoch.epoch, _said(epoch))
 
     with bar:
         learned = finetune(
@@ -259,6 +265,11 @@ def _learn(
         )
     found = {MADE: _bytes(state_of(learned.module)), HISTORY: _history(learned.history).encode()}
     return found, len(learned.history)
+
+
+def _said(epoch: Epoch) -> str:
+    held_out = f"balanced accuracy of rows held out {epoch.holdout_accuracy:.3f}"
+    return f"{epoch.phase}: loss {epoch.loss:.3f}, {held_out}"
 
 
 def _history(epochs: Sequence[Epoch]) -> str:

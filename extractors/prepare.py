@@ -188,8 +188,12 @@ def context_of(
         except WeightsDamaged as error:
             if published[file].sha256:
                 raise
+            mend = f"run: dvc repro -f -s prepare@{name}"
+            if file != MADE:
+                mend = (
+                    f"if you mean this file, set extractors.{name}.sha256 to its digest, then run: dvc repro"
+                )
             raise WeightsDamaged(
-                f"{locate(wanted, folders)} changed since it was prepared; put it back, or run:"
-                f" dvc repro -f -s prepare@{name} && dvc repro"
+                f"{locate(wanted, folders)} changed since it was prepared; put it back, or {mend}"
             ) from error
     return Context(loaded, manifest.fitted_on, device)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["command_parser", "dispatch", "pin_threads", "run"]
+__all__ = ["command_parser", "dispatch", "pin_threads", "run", "say"]
 
 Command = tuple[str, Callable[[argparse.Namespace], int], str]
 
@@ -74,7 +74,7 @@ def _terminate(number: int, frame: object) -> None:
     raise _Terminated
 
 
-def _say(error: object) -> None:
+def say(error: object) -> None:
     """One line, whatever the error's text holds."""
     sys.stderr.write(f"kyara: error: {' '.join(str(error).split())}\n")
 
@@ -89,23 +89,27 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
         can fetch, install or make; 130 interrupted, 143 terminated.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what a picture's metadata lack is no news
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for package in ("featurestore", "extractors", "classifiers", "collection"):
+        logging.getLogger(package).setLevel(
+            logging.INFO
+        )  # ours; what libraries tell of themselves is no news
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return main(sys.argv[1:] if argv is None else argv) or 0
     except KyaraError as error:
-        _say(error)
+        say(error)
         return error.exit_code
     except BrokenPipeError:
         # the reader of our output went away (| head): nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ModuleNotFoundError as error:
-        _say(f"{error}; run: make setup, then: source .venv/bin/activate")
+        say(f"{error}; run: make setup, then: source .venv/bin/activate")
         return MissingError.exit_code
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"{where}{error.strerror or error}")
+        say(f"{where}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("kyara: interrupted; what was committed is kept\n")
