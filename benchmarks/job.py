@@ -6,13 +6,13 @@ Knows nothing of how anything is timed.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from extractors.base import Context
+from extractors.devices import n_threads
 
 MAX_PIXELS = 50_000_000
 
@@ -36,7 +36,7 @@ class Job:
 
     @property
     def threads(self) -> int:
-        return self.workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else "1")
+        return n_threads(self.workers)
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from extractors.download import fetch
     from extractors.prepare import check_modules, needed
-    from extractors.weights import load, locate
+    from extractors.weights import locate
     from featurestore.errors import MissingWeights
     from featurestore.params import load_params
 
@@ -164,9 +163,7 @@ def _fetch(args: argparse.Namespace) -> int:
             there = locate(file, folders) is not None
             print(f"{name}: {file.name}, {file.size}, licence: {file.licence}", flush=True)
             try:
-                found = (
-                    load(file, folders, extractor=name) if there else fetch(file, folders[0], extractor=name)
-                )
+                found = _find(name, file)
             except MissingWeights as error:
                 console.say(error)  # the others may be within reach
                 code = error.exit_code

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from featurestore.errors import MissingData
-from featurestore.spec import FeatureSpec
+from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,6 +142,15 @@ class Rows:
 
     values: npt.NDArray[np.float32]
     status: npt.NDArray[np.uint8]
+
+    @classmethod
+    def spread(cls, status: npt.NDArray[np.uint8], found: npt.ArrayLike, n_columns: int) -> Rows:
+        """``found`` (m, n_columns) as the rows of the m images that are ok, NaN as the others'."""
+        import numpy as np
+
+        values = np.full((len(status), n_columns), np.nan, dtype=np.float32)
+        values[status == Status.OK] = np.asarray(found, dtype=np.float32).reshape(-1, n_columns)
+        return cls(values, status)
 
 
 @runtime_checkable

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes.util
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+
+from extractors.devices import n_threads
 
 __all__ = ["EXTRAS", "Finding", "examine", "missing_extra_packages"]
 
@@ -118,7 +119,7 @@ def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
     yield (
         "cores",
         "ok",
-        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
+        str(n_threads(0)),
     )
     memory = psutil.virtual_memory()
     yield ("memory", "ok", f"{_size(memory.total)}, {_size(memory.available)} available")

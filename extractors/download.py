@@ -21,7 +21,7 @@ from typing import BinaryIO, Final, cast
 from extractors.base import Loaded
 from extractors.weights import WeightsFile
 from featurestore.errors import MissingWeights, WeightsDamaged
-from featurestore.files import publish, temporary_file
+from featurestore.files import publish, sync, temporary_file, write_all
 
 __all__ = ["Opener", "fetch", "open_url"]
 
@@ -73,7 +73,7 @@ def fetch(wanted: WeightsFile, folder: Path, *, extractor: str, opener: Opener =
         with stream, temporary_file(folder) as (temporary, out):
             found = _copy(stream, out, n_bytes, f"{extractor}: {wanted.url.rpartition('/')[2]}")
             _check(found, wanted.archive.sha256 if wanted.archive else wanted.sha256, wanted.url)
-            out.flush()
+            sync(out)
             if not wanted.archive:
                 publish(temporary, folder / wanted.name)
                 return Loaded(folder / wanted.name, found)
@@ -98,9 +98,7 @@ def _copy(stream: BinaryIO, out: BinaryIO, n_bytes: int, title: str) -> str:
     with bar:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
-            view = memoryview(chunk)
-            while view:  # a raw write may take less than it was given
-                view = view[out.write(view) :]
+            write_all(out, chunk)
             bar.update(len(chunk))
     return digest.hexdigest()
 
@@ -122,7 +120,7 @@ def _unpack(archive: Path, wanted: WeightsFile, folder: Path) -> Loaded:
             with whole.open(member) as stream, temporary_file(folder) as (temporary, out):
                 found = _copy(cast(BinaryIO, stream), out, member.file_size, wanted.name)
                 _check(found, wanted.sha256, f"{wanted.url}, {wanted.archive.member}")
-                out.flush()
+                sync(out)
                 publish(temporary, folder / wanted.name)
     except (zipfile.BadZipFile, KeyError) as error:
         raise WeightsDamaged(f"{wanted.url}: no zip file with {wanted.archive.member} ({error})") from error

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from extractors.augment import Feed
+from extractors.devices import n_threads
 from extractors.network import Learner, exact
 from extractors.phases import Classifier, Epoch, Phases, logits_of, passes_of
 from featurestore.errors import MissingDevice, ParamsError, SplitError
@@ -277,9 +278,8 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 def _threads(device: str, threads: int) -> Iterator[None]:
     """Torch's threads inside an operation on a CPU; put back after."""
     before = torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device == "cpu":
-        torch.set_num_threads(threads or cores)
+        torch.set_num_threads(n_threads(threads))
     try:
         yield
     finally:

@@ -207,7 +207,7 @@ class _Squares:
 
     def __init__(self, learner: Learner, keys: Sequence[str], around: Surroundings) -> None:
         self._learner, self._around = learner, around
-        with ThreadPoolExecutor(around.workers or None) as pool:
+        with ThreadPoolExecutor(around.workers) as pool:
             there = list(pool.map(lambda key: len(self._pixels(key)) > 0, keys)) if learner.may_miss else None
         #: Positions in ``keys`` that have a square.
         self.there = [i for i in range(len(keys)) if there is None or there[i]]

@@ -236,9 +236,7 @@ class Network:
         status, out, event = handle
         if event is not None:
             event.synchronize()
-        values = np.full((len(status), len(self.spec.columns)), np.nan, dtype=np.float32)
-        values[status == Status.OK] = out.numpy()
-        return Rows(values, status)
+        return Rows.spread(status, out.numpy(), len(self.spec.columns))
 
     def batch_size(self) -> int:
         """How many images at a time: 8 on a CPU, else the smallest of 16 to 256 that is as fast as any."""

@@ -1,8 +1,8 @@
 """Published weights: what is wanted, where it lies, whether its bytes are right.
 
 Owns the search (explicit path, ``KYARA_WEIGHTS``, the cache, an installed package), the check of the
-sha256 at every load, the download, and ``weights/<extractor>/manifest.json``. Refuses to know what
-weights are for, and to hand out a file that is not the one that was asked for.
+sha256 at every load, and ``weights/<extractor>/manifest.json``. Refuses to know what weights are for, and
+to hand out a file that is not the one that was asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from featurestore.errors import MissingData, MissingWeights, ParamsError, StoreD
 from featurestore.files import sha256_of, write_text_atomic
 
 __all__ = ["Archive", "Manifest", "WeightsFile", "load", "locate", "read_manifest", "write_manifest"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

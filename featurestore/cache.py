@@ -11,13 +11,12 @@ Refuses to know how rows are computed and which of them a data set needs.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurestore.errors import KyaraError, StoreError, StoreVersionError
-from featurestore.files import TEMPORARY_PREFIX, publish, sha256_of, temporary_file
+from featurestore.files import TEMPORARY_PREFIX, publish, sha256_of, sync, temporary_file
 from featurestore.hdf5 import write_to
 from featurestore.rows import StoreRows, concatenate, find_keys
 from featurestore.spec import FeatureSpec
@@ -87,8 +86,7 @@ class RowCache:
         """
         with temporary_file(self.folder(spec)) as (temporary, stream):
             write_to(stream, spec, rows.sorted())
-            stream.flush()
-            os.fsync(stream.fileno())
+            sync(stream)
             name = sha256_of(temporary)
             final = self.folder(spec) / f"{name}{_SUFFIX}"
             publish(temporary, final)

@@ -22,6 +22,9 @@ __all__ = [
     "publish",
     "remove",
     "sha256_of",
+    "sync",
+    "temporary_file",
+    "write_all",
     "write_bytes_atomic",
     "write_text_atomic",
 ]
@@ -71,6 +74,19 @@ def make_folder(folder: Path) -> None:
         fsync_directory(new.parent)
 
 
+def sync(stream: BinaryIO) -> None:
+    """Make what was written durable; before a file gets its name."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write every byte: a raw write may take less than it was given."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]
+
+
 @contextlib.contextmanager
 def temporary_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """An open temporary in ``folder``, removed at the end unless it was renamed."""
@@ -99,17 +115,14 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     with temporary_file(path.parent) as (temporary, stream):
         yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync(stream)
         publish(temporary, path)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data``, all or nothing."""
     with atomic_file(path) as stream:
-        view = memoryview(data)
-        while view:  # a raw write may take less than it was given
-            view = view[stream.write(view) :]
+        write_all(stream, data)
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from extractors.base import Card, Context, Rows
 from extractors.weights import Archive, WeightsFile
 from featurestore.errors import WeightsDamaged
-from featurestore.spec import FeatureSpec, Status
+from featurestore.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,11 +246,9 @@ class _Embeddings:
         import numpy as np
 
         status, parts = handle
-        values = np.full((len(status), len(self.spec.columns)), np.nan, np.float32)
-        if parts:
-            embeddings = np.concatenate(parts)
-            if self._unit_length:
-                lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-                embeddings = embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
-            values[status == Status.OK] = embeddings
-        return Rows(values, status)
+        n_columns = len(self.spec.columns)
+        embeddings = np.concatenate([np.empty((0, n_columns), np.float32), *parts])
+        if self._unit_length:
+            lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+            embeddings = embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return Rows.spread(status, embeddings, n_columns)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from extractors.base import Card, Context, Rows
 from extractors.weights import WeightsFile
 from featurestore.errors import WeightsDamaged
-from featurestore.spec import FeatureSpec, Status
+from featurestore.spec import FeatureSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,11 +135,5 @@ class _Descriptors:
 
     def finish(self, handle: tuple[npt.NDArray[np.uint8], list[Any]]) -> Rows:
         """The rows, NaN where there was nothing to compute."""
-        import numpy as np
-
         status, descriptors = handle
-        values = np.full((len(status), N_COLUMNS), np.nan, np.float32)
-        fine = status == Status.OK
-        if fine.any():
-            values[fine] = np.array(descriptors, np.float32)
-        return Rows(values, status)
+        return Rows.spread(status, descriptors, N_COLUMNS)

@@ -50,10 +50,8 @@ def weights(*, file: str | None = None, sha256: str | None = None, **params: Any
     return () if params["weights"] == "none" else (IMAGENET.given(file, sha256),)
 
 
-def learner(*, context: Context, **params: Any) -> Learner | None:
-    """The network whose weights are to be made; None if the published ones are used as they are."""
-    if not params["finetune"] and params["weights"] != "none":
-        return None
+def learner(*, context: Context, **params: Any) -> Learner:
+    """The network whose weights are to be made; see `extractors.prepare.makes`."""
     from extractors.faces import squares
     from extractors.network import Learner
 

@@ -71,10 +71,8 @@ def weights(
     return (*own, *detector_weights(align))
 
 
-def learner(*, context: Context, **params: Any) -> Learner | None:
-    """The network whose weights are to be made; None if the published ones are used as they are."""
-    if not params["finetune"] and params["weights"] != "none":
-        return None
+def learner(*, context: Context, **params: Any) -> Learner:
+    """The network whose weights are to be made; see `extractors.prepare.makes`."""
     from extractors.faces import squares
     from extractors.network import Learner
 
