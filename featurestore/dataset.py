@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from featurestore.errors import DataError, MissingData
 from featurestore.files import write_text_atomic
-from featurestore.metadata import unescape_path
+from featurestore.metadata import is_formula, unescape_path
 from featurestore.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class DatasetRow:
     path : str
         Relative to the data folder, escaped (`featurestore.metadata.escape_path`).
     label, character, series : str
-        Empty = not known.
+        Empty = not known. What a spreadsheet would compute has an apostrophe before it in the file.
     group : str
         What must not span two splits: the union of near-duplicates and ``data.group``.
     cluster : str
@@ -89,13 +89,32 @@ class QuarantineRow:
 COLUMNS = tuple(f.name for f in fields(DatasetRow))
 
 
+def _cell(value: object) -> str:
+    """One field: floats with six decimals, None empty.
+
+    A text that a spreadsheet would compute gets an apostrophe before it, and so does one that
+    looks as if it had: different texts stay different.
+    """
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    text = "" if value is None else str(value)
+    return f"'{text}" if is_formula(text.lstrip("'")) else text
+
+
 def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str]) -> str:
-    """RFC 4180 fields with LF line ends; floats with six decimals, None empty."""
+    """RFC 4180 fields with LF line ends, none of which a spreadsheet computes.
+
+    Examples
+    --------
+    >>> print(csv_text([QuarantineRow("a.png", "", "empty", "=1+1")], ["path", "detail"]), end="")
+    path,detail
+    a.png,,empty,'=1+1,index
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(f"{v:.6f}" if isinstance(v, float) else "" if v is None else v for v in astuple(row))
+        writer.writerow(_cell(value) for value in astuple(row))
     return buffer.getvalue()
 
 

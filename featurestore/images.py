@@ -10,8 +10,10 @@ Refuses to know where an image is used. Change what it gives for the same bytes 
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
+import os
 import stat
 import struct
 import zlib
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurestore.errors import ImageRejected, Reason
+from featurestore.structure import check_structure, quality_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +42,14 @@ MIN_SIDE_PX = 16
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _NEUTRAL_GREY = 128
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError)
-_DAMAGE += (struct.error, zlib.error, OverflowError, MemoryError)  # type: ignore[assignment]
+_ORIENTATION = 0x0112
+_STRIP_PIXELS = 1 << 20
+_NOTHING = "a link to nothing, or gone"
+#: Everything that Pillow was seen to raise, or says that it raises, for bytes that are damaged.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
+    AssertionError, RuntimeError, MemoryError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,22 +81,26 @@ def read_image_file(path: Path, *, root: Path) -> bytes:
     Raises
     ------
     ImageRejected
-        ``not_a_file`` (directory, fifo, dangling link, a link that leaves ``root``), ``unreadable``,
+        ``not_a_file`` (folder, pipe, dangling link, a link that leaves ``root``), ``unreadable``,
         ``empty`` or ``too_many_bytes``.
     """
     try:
         resolved = path.resolve(strict=True)
         status = resolved.stat()
-    except (FileNotFoundError, RuntimeError):
-        raise ImageRejected(Reason.NOT_A_FILE, "a link to nothing, or gone") from None
+    except (FileNotFoundError, RuntimeError, ValueError):  # nothing; a circle; a NUL in a damaged table
+        raise ImageRejected(Reason.NOT_A_FILE, _NOTHING) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:  # a circle, in newer Pythons
+            raise ImageRejected(Reason.NOT_A_FILE, _NOTHING) from None
         raise ImageRejected(Reason.UNREADABLE, error.strerror or "cannot be opened") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise _folder(path)
     if not resolved.is_relative_to(root.resolve()):
         raise ImageRejected(
             Reason.NOT_A_FILE, "a link out of the data folder; copy the file in (dvc config cache.type copy)"
         )
     if not stat.S_ISREG(status.st_mode):
-        raise ImageRejected(Reason.NOT_A_FILE, "not a regular file")
+        raise ImageRejected(Reason.NOT_A_FILE, "a pipe, socket or device; remove it")
     if status.st_size == 0:
         raise ImageRejected(Reason.EMPTY, "zero bytes")
     if status.st_size > MAX_BYTES:
@@ -96,6 +109,18 @@ def read_image_file(path: Path, *, root: Path) -> bytes:
         return resolved.read_bytes()
     except OSError as error:
         raise ImageRejected(Reason.UNREADABLE, error.strerror or "cannot be read") from None
+
+
+def _folder(path: Path) -> ImageRejected:
+    """What is wrong with a folder where a picture is looked for."""
+    if path.is_symlink():
+        return ImageRejected(Reason.NOT_A_FILE, "a link to a folder, not followed; copy the folder in")
+    if not os.access(path, os.R_OK | os.X_OK):
+        return ImageRejected(Reason.UNREADABLE, "a folder that may not be listed; allow it (chmod u+rx)")
+    return ImageRejected(
+        Reason.NOT_A_FILE,
+        "a folder named like a picture, not looked into; rename it, or take its pictures out",
+    )
 
 
 def decode(data: bytes, *, max_pixels: int) -> Picture:
@@ -113,23 +138,27 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     ImageRejected
         With the reason; nothing else is ever raised for bad bytes.
     """
+    return _decoded(_opened(data), max_pixels)
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The header is read, and not a pixel."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise ImageRejected(Reason.EMPTY, "zero bytes")
+    check_structure(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
     except UnidentifiedImageError:
         raise ImageRejected(Reason.NOT_AN_IMAGE, "no JPEG, PNG, WebP, GIF or BMP") from None
     except _DAMAGE as error:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None
-    return _decode_opened(image, max_pixels)
 
 
-def _decode_opened(image: Image.Image, max_pixels: int) -> Picture:
-    import numpy as np
+def _decoded(image: Image.Image, max_pixels: int) -> Picture:
     from PIL import Image
 
     width, height = image.size
@@ -137,19 +166,19 @@ def _decode_opened(image: Image.Image, max_pixels: int) -> Picture:
         raise ImageRejected(Reason.TOO_MANY_PIXELS, f"{width}x{height} px; at most {max_pixels} px in all")
     if min(width, height) < MIN_SIDE_PX:
         raise ImageRejected(Reason.TOO_SMALL, f"{width}x{height} px; each side needs {MIN_SIDE_PX}")
-    quality = _jpeg_quality(image)
+    quality = quality_of(getattr(image, "quantization", None))
     kind = str(image.format).lower()
     try:
         image.load()
-        rgb = _to_rgb(_upright(image))
+        image = _upright(image)  # nothing else holds the one that lies: its memory is given back
+        pixels = _rgb(image)
     except ImageRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
     except _DAMAGE as error:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None
-    pixels = np.array(rgb, dtype=np.uint8)
-    return Picture(pixels, rgb.width, rgb.height, "jpeg" if kind == "mpo" else kind, quality)
+    return Picture(pixels, image.width, image.height, "jpeg" if kind == "mpo" else kind, quality)
 
 
 def _short(error: BaseException) -> str:
@@ -161,58 +190,57 @@ def _upright(image: Image.Image) -> Image.Image:
     from PIL import ImageOps
 
     try:
-        turned = ImageOps.exif_transpose(image)
+        if image.getexif().get(_ORIENTATION, 1) not in range(2, 9):
+            return image  # exif_transpose would copy it
+        return ImageOps.exif_transpose(image)
     except _DAMAGE:
         return image  # a damaged EXIF block says nothing about the pixels
-    return image if turned is None else turned
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """RGB of every pixel, a strip at a time: the modes on the way would take a gigabyte at once."""
+    import numpy as np
+
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    n_rows = max(1, _STRIP_PIXELS // width)
+    visible = False
+    for top in range(0, height, n_rows):
+        strip, seen = _strip_rgb(image.crop((0, top, width, min(top + n_rows, height))))
+        pixels[top : top + n_rows] = strip
+        visible = visible or seen
+    if not visible:
+        raise ImageRejected(Reason.TRANSPARENT, "every pixel is fully transparent")
+    return pixels
+
+
+def _strip_rgb(image: Image.Image) -> tuple[npt.NDArray[np.uint8], bool]:
+    """RGB, or one channel that stands for three; and whether a pixel of it can be seen."""
     import numpy as np
     from PIL import Image
 
-    if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey and wider
-        values = np.asarray(image).astype(np.float64)
-        grey = np.clip(np.rint(values / 257.0), 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+    if image.mode.startswith("I"):  # 16-bit grey and wider
+        return _eight_bits(np.asarray(image))[..., None], True
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         alpha = layer.getchannel("A")
-        if alpha.getextrema()[1] == 0:
-            raise ImageRejected(Reason.TRANSPARENT, "every pixel is fully transparent")
         ground = Image.new("RGB", layer.size, (_NEUTRAL_GREY,) * 3)
         ground.paste(layer.convert("RGB"), mask=alpha)
-        return ground
-    return image.convert("RGB")
+        return np.asarray(ground), alpha.getextrema() != (0, 0)
+    return np.asarray(image.convert("RGB")), True
 
 
-# Luminance quantisation table of ITU-T T.81 Annex K.1, in the order that Pillow reports (row by row).
-_K1 = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
-    22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78,
-    87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
+def _eight_bits(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """Grey of 16 bits in 8: v / 257, rounded."""
+    import numpy as np
 
-
-def _jpeg_quality(image: Image.Image) -> int | None:
-    """Quality whose scaled Annex-K table has the same sum as the file's luminance table.
-
-    The scaling is that of the Independent JPEG Group's ``jpeg_quality_scaling``.
-    """
-    tables = getattr(image, "quantization", None)
-    if not tables:
-        return None
-    total = sum(next(iter(tables.values())))
-    sums = _table_sums()
-    return min(range(100, 0, -1), key=lambda quality: abs(sums[quality] - total))
+    eight: npt.NDArray[np.uint8] = _eight_of_sixteen()[np.clip(values, 0, 65535)]
+    return eight
 
 
 @functools.cache
-def _table_sums() -> tuple[int, ...]:
-    """Sum of the luminance table of each quality; at 0 that of 1."""
+def _eight_of_sixteen() -> npt.NDArray[np.uint8]:
+    """What each value of 16 bits becomes; 257 is odd, so that none lies half-way between two."""
+    import numpy as np
 
-    def table_sum(quality: int) -> int:
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _K1)
-
-    return tuple(table_sum(max(quality, 1)) for quality in range(101))
+    return ((np.arange(65536) + 128) // 257).astype(np.uint8)

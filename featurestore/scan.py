@@ -17,7 +17,7 @@ from featurestore.dataset import QuarantineRow, write_table
 from featurestore.duplicates import perceptual_hash
 from featurestore.errors import DataError, ImageRejected, MissingData
 from featurestore.images import EXTENSIONS, decode, read_image_file
-from featurestore.metadata import Facts, escape_path, facts_of
+from featurestore.metadata import FORMULA_LABEL, Facts, escape_path, facts_of, is_formula, printable
 
 __all__ = ["IndexOptions", "Scan", "Seen", "check_quarantine", "find_files", "scan", "write_quarantine"]
 
@@ -53,14 +53,60 @@ class Seen:
 
 
 def _class_folders(images: Path) -> list[str]:
-    """Names of the folders of classes, ascending; hidden ones are none."""
-    return sorted(e.name for e in os.scandir(images) if e.is_dir() and not e.name.startswith("."))
+    """Names of the folders of classes, ascending; hidden ones are none.
+
+    Raises
+    ------
+    DataError
+        If one is a link, or its name cannot stand in a table.
+    """
+    folders = []
+    for path in sorted(images.iterdir()):
+        if path.name.startswith(".") or path.is_file():
+            continue
+        if path.is_symlink():
+            raise DataError(
+                f"class folder {escape_path(path.name)!r}: a link, which is not followed; copy the folder in"
+            )
+        if path.is_dir():
+            folders.append(path.name)
+    for name in folders:
+        if escape_path(name) != name.replace("%", "%25"):
+            raise DataError(f"class folder {escape_path(name)!r}: no printable UTF-8; rename it")
+        if is_formula(name):
+            raise DataError(f"class folder {name!r}: {FORMULA_LABEL}")
+    return folders
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)
+
+
+def _walk(folder: Path) -> tuple[list[Path], int]:
+    """What a picture may be meant by below a class folder, and the number of files of other endings.
+
+    Hidden names are left out. A folder that is a link, is named like a picture or cannot be listed
+    is not looked into: it stands among the pictures, so that the quarantine tells of it.
+    """
+    found: list[Path] = []
+    n_others = 0
+    unlisted: list[OSError] = []
+    for here, subfolders, names in os.walk(folder, onerror=unlisted.append):
+        shown = sorted(s for s in subfolders if not s.startswith("."))
+        strange = [s for s in shown if _is_picture(s) or Path(here, s).is_symlink()]
+        subfolders[:] = [s for s in shown if s not in strange]
+        visible = [name for name in names if not name.startswith(".")]
+        pictures = [name for name in visible if _is_picture(name)]
+        found += [Path(here, name) for name in (*strange, *pictures)]
+        n_others += len(visible) - len(pictures)
+    return found + [Path(str(error.filename)) for error in unlisted], n_others
 
 
 def find_files(root: Path) -> dict[str, str]:
     """Image files under ``root/images`` and their folder's label, ascending by path.
 
-    Hidden files and other endings are left out, with a line that counts them.
+    Hidden files and other endings are left out, with a line that counts them; so are pictures that
+    stand in no class folder.
 
     Returns
     -------
@@ -72,34 +118,35 @@ def find_files(root: Path) -> dict[str, str]:
     MissingData
         If there is no ``images`` folder.
     DataError
-        If a class folder's name cannot be written down.
+        If a class folder is a link, or its name cannot be written down.
     """
     images = root / "images"
     if not images.is_dir():
-        left = sorted(path.name for path in root.absolute().parent.glob(f".{root.name}-old-*"))
-        if left:
-            raise MissingData(f"no {images}, but {left[0]}: an import was cut off; rename it to {root.name}")
-        raise MissingData(
-            f"no {images}/<label>/ here; run: dvc pull -r demo data.dvc  (or: python -m collection import DIR"
-            " --replace)"
-        )
-    labels = _class_folders(images)
-    for label in labels:
-        if escape_path(label) != label.replace("%", "%25"):
-            raise DataError(f"class folder {escape_path(label)!r}: no printable UTF-8; rename it")
+        raise _no_images(root)
     files: dict[str, str] = {}
-    others = 0
-    for label in labels:
-        for folder, subfolders, names in os.walk(images / label):
-            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-            for name in sorted(names):
-                if name.startswith(".") or not name.lower().endswith(EXTENSIONS):
-                    others += not name.startswith(".")
-                    continue
-                files[Path(folder, name).relative_to(root).as_posix()] = label
-    if others:
-        log.warning("%d files left out: not %s", others, ", ".join(EXTENSIONS))
+    n_others = 0
+    for label in _class_folders(images):
+        found, others = _walk(images / label)
+        files |= {path.relative_to(root).as_posix(): label for path in found}
+        n_others += others
+    if n_others:
+        log.warning("%d files left out: not %s", n_others, ", ".join(EXTENSIONS))
+    n_stray = sum(_is_picture(path.name) and path.is_file() for path in images.glob("[!.]*"))
+    if n_stray:
+        log.warning("%d pictures left out: in %s itself, in no folder of a class", n_stray, images)
     return dict(sorted(files.items()))
+
+
+def _no_images(root: Path) -> MissingData:
+    left = sorted(path.name for path in root.absolute().parent.glob(f".{root.name}-old-*"))
+    if left:
+        return MissingData(
+            f"no {root / 'images'}, but {left[0]}: an import was cut off; rename it to {root.name}"
+        )
+    return MissingData(
+        f"no {root / 'images'}/<label>/ here; run: dvc pull -r demo data.dvc  (or: python -m collection"
+        " import DIR --replace)"
+    )
 
 
 def _look(root: Path, file: str, options: IndexOptions) -> Seen:
@@ -133,7 +180,9 @@ class Scan:
     def quarantine(self) -> list[QuarantineRow]:
         """Files that are no images of the study, ascending by path."""
         return [
-            QuarantineRow(escape_path(s.file), s.sha256, s.rejected.reason.value, s.rejected.detail)
+            QuarantineRow(
+                escape_path(s.file), s.sha256, s.rejected.reason.value, printable(s.rejected.detail)
+            )
             for s in self.seen
             if s.rejected is not None
         ]

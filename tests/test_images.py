@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import os
-import struct
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import encoded, picture
+from handmade import GOLDEN_JPEG, GOLDEN_SHA256, chunk, claim, png, saved
 from PIL import Image
 
 from featurestore.errors import ImageRejected, Reason
@@ -21,22 +18,6 @@ from featurestore.spec import DECODER_VERSION
 
 RGB = picture(1)
 PNG = encoded(RGB)
-
-
-def saved(image: Image.Image, format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def png_that_claims(width: int, height: int) -> bytes:
-    """A PNG whose header declares a size and whose pixels are not there."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -51,9 +32,9 @@ def png_that_claims(width: int, height: int) -> bytes:
         (PNG[: len(PNG) // 2], Reason.CORRUPT),
         (encoded(RGB, "JPEG")[:-200], Reason.CORRUPT),
         (PNG[:60] + bytes([PNG[60] ^ 255]) + PNG[61:], Reason.CORRUPT),
-        (png_that_claims(65500, 65500), Reason.TOO_MANY_PIXELS),
-        (png_that_claims(9000, 9000), Reason.TOO_MANY_PIXELS),
-        (png_that_claims(40, 40), Reason.CORRUPT),
+        (claim(65500, 65500), Reason.TOO_MANY_PIXELS),
+        (claim(9000, 9000), Reason.TOO_MANY_PIXELS),
+        (claim(40, 40), Reason.CORRUPT),
         (encoded(np.zeros((1, 1, 3), np.uint8)), Reason.TOO_SMALL),
         (encoded(np.zeros((3000, 1, 3), np.uint8)), Reason.TOO_SMALL),
         (encoded(np.zeros((40, 40, 4), np.uint8)), Reason.TRANSPARENT),
@@ -88,10 +69,26 @@ def test_transparency_lies_over_neutral_grey() -> None:
     assert np.array_equal(pixels[:, 20:], RGB[:, 20:])
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
-    ramp = np.linspace(0, 65535, 40 * 40).reshape(40, 40).astype(np.uint16)
-    pixels = decode(encoded(ramp), max_pixels=10**6).pixels
-    assert np.array_equal(pixels[..., 0], np.rint(ramp / 257).astype(np.uint8))
+def test_every_value_of_sixteen_bits_is_scaled_and_rounded_not_clipped() -> None:
+    values = np.arange(65_536).reshape(256, 256)
+    pixels = decode(png(values, depth=16), max_pixels=10**6).pixels
+    assert np.array_equal(pixels, np.rint(values / 257.0).astype(np.uint8)[..., None].repeat(3, axis=2))
+
+
+def test_a_picture_of_many_strips_is_one_picture() -> None:
+    """Decoding goes by strips of a million pixels; 3000 x 1201 are four, and the last is short."""
+    rng = np.random.default_rng(5)
+    drawn = rng.integers(0, 256, (1201, 3000, 3), dtype=np.uint8)
+    assert np.array_equal(decode(png(drawn, level=1), max_pixels=10**7).pixels, drawn)
+
+
+@pytest.mark.parametrize("row", [0, 600, 1200])
+def test_one_pixel_that_can_be_seen_is_enough(row: int) -> None:
+    drawn = np.zeros((1201, 3000, 4), np.uint8)
+    drawn[row, 7] = (10, 20, 30, 255)
+    pixels = decode(png(drawn, level=1), max_pixels=10**7).pixels
+    assert pixels[row, 7].tolist() == [10, 20, 30]
+    assert (pixels == 128).sum() == 3 * (1201 * 3000 - 1)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LA"])
@@ -144,6 +141,21 @@ def test_only_regular_files_below_the_root_are_read(tmp_path: Path) -> None:
     assert read_image_file(root / "inside.png", root=root) == PNG
 
 
+def test_pixels_may_be_written_to() -> None:
+    """Torch warns of arrays that may not."""
+    assert decode(PNG, max_pixels=10**6).pixels.flags.writeable
+
+
+def test_a_checksum_is_asked_of_every_part_of_the_pixels() -> None:
+    start, packed, end = PNG[: PNG.index(b"IDAT") - 4], PNG[PNG.index(b"IDAT") + 4 : -16], chunk(b"IEND", b"")
+    parts = [chunk(b"IDAT", packed[i : i + 50]) for i in range(0, len(packed), 50)]
+    assert np.array_equal(decode(start + b"".join(parts) + end, max_pixels=10**6).pixels, RGB)
+    for i in range(len(parts)):
+        damaged = [*parts[:i], parts[i][:-1] + bytes([parts[i][-1] ^ 1]), *parts[i + 1 :]]
+        with pytest.raises(ImageRejected, match="corrupt: the pixels are not those that were written"):
+            decode(start + b"".join(damaged) + end, max_pixels=10**6)
+
+
 def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
@@ -151,22 +163,7 @@ def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
     assert warnings.filters == before
 
 
-#: A JPEG of 24x20 pixels: what any decoder of this version must make of these bytes.
-GOLDEN_JPEG = (
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdB"
-    "RkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
-    "T09PT09PT09PT09PT0//wAARCAAUABgDASIAAhEBAxEB/8QAGAABAQEBAQAAAAAAAAAAAAAAAAUCBAP/xAAjEAABAwQCAQUA"
-    "AAAAAAAAAAABAAIDBAUREiFREwYUFSIl/8QAFwEBAAMAAAAAAAAAAAAAAAAABAAFBv/EACURAAEDAgUEAwAAAAAAAAAAAAIA"
-    "AQMEEQUSEzFRFCEiM0Fhsf/aAAwDAQACEQMRAD8Aq2+3R+n2O3kH2XjVVbK3Z2wGq47w/wCUljaybUZ55Wa61+0p2+ObYuHO"
-    "CpTnql1F/N9/tFcKcpNQzzC3xbZcj7++kcWwxGTHSLFB+c5xfD5tuxlEqSMpizjHdub2SpYmqi1YmuLqVbZpCSS4q7SSPkBD"
-    "3E47REer7BHZCFmzKvbYo3k7tBREWax0yGuJmfj8Vzh/oZf/2Q=="
-)
-
-
 def test_the_pixels_of_a_jpeg_are_pinned() -> None:
-    pixels = decode(base64.b64decode(GOLDEN_JPEG), max_pixels=10**6).pixels
+    pixels = decode(GOLDEN_JPEG, max_pixels=10**6).pixels
     assert DECODER_VERSION == 1, "a new version needs new pixels here"
-    assert (
-        hashlib.sha256(pixels.tobytes()).hexdigest()
-        == "bd0527ae53f095da26460d0012fb20a21dad3b5147073c3998eb9589a020e6c9"
-    )
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == GOLDEN_SHA256

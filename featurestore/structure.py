@@ -1,0 +1,115 @@
+"""What Pillow does not ask of a file before it decodes it; and the quality a JPEG was saved with.
+
+Owns the chunks of PNG and the markers and tables of JPEG. Refuses to know pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+
+from featurestore.errors import ImageRejected, Reason
+
+__all__ = ["MAX_EXIF_SEGMENTS", "MAX_SCANS", "MAX_TEXT_BYTES", "check_structure", "quality_of"]
+
+#: Scans of a JPEG; ten are usual. Each is a pass over all pixels and may take 75 bytes, so that a
+#: small file would take hours. libjpeg-turbo's own fuzzers stop here too.
+MAX_SCANS = 500
+#: Segments of a JPEG that Exif is spread over; one is usual. Pillow joins them in quadratic time.
+MAX_EXIF_SEGMENTS = 64
+#: A text in a PNG. Pillow refuses those above 64 MiB too, but copies them four times before.
+MAX_TEXT_BYTES = 65 << 20
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_SCAN, _APP1, _END = 0xDA, 0xE1, 0xD9
+# Not a stuffed FF 00, and none of those that stand alone: FF 01 and the restarts FF D0 to D7.
+_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+
+# Luminance quantisation table of ITU-T T.81 Annex K.1, in the order that Pillow reports (row by row).
+_K1 = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
+    22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78,
+    87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+
+
+def check_structure(data: bytes) -> None:
+    """Whether a PNG's pixels have the checksum that was written with them, and a file can be decoded in time.
+
+    Raises
+    ------
+    ImageRejected
+        ``corrupt``. Nothing is raised for bytes of other formats, or that end too soon.
+    """
+    if data.startswith(_PNG):
+        _check_chunks(data)
+    # Counting is fast, and may count too many (thumbnails, what follows the picture): then we walk.
+    elif data.startswith(_JPEG) and (
+        data.count(b"\xff\xda") > MAX_SCANS or data.count(b"Exif\0\0") > MAX_EXIF_SEGMENTS
+    ):
+        _check_markers(data)
+
+
+def _check_chunks(data: bytes) -> None:
+    place, view = len(_PNG), memoryview(data)
+    while place + 12 <= len(data):
+        length = int.from_bytes(view[place : place + 4], "big")
+        kind, end = data[place + 4 : place + 8], place + 8 + length
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and length > MAX_TEXT_BYTES:
+            raise ImageRejected(Reason.CORRUPT, f"a text of {length} bytes; at most {MAX_TEXT_BYTES}")
+        if kind == b"IEND" or end + 4 > len(data):
+            return
+        if kind == b"IDAT":  # whose checksum Pillow leaves out
+            written = int.from_bytes(view[end : end + 4], "big")
+            if zlib.crc32(view[place + 4 : end]) != written:
+                raise ImageRejected(Reason.CORRUPT, "the pixels are not those that were written (checksum)")
+        place = end + 4
+
+
+def _check_markers(data: bytes) -> None:
+    place, n_scans, n_exif = len(_JPEG), 0, 0
+    while (marker := _MARKER.search(data, place)) and marker[1][0] != _END:
+        place = marker.end()
+        n_scans += marker[1][0] == _SCAN
+        n_exif += marker[1][0] == _APP1 and data.startswith(b"Exif\0\0", place + 2)
+        place += max(2, int.from_bytes(data[place : place + 2], "big"))
+        if n_scans > MAX_SCANS:
+            raise ImageRejected(Reason.CORRUPT, f"more than {MAX_SCANS} scans")
+        if n_exif > MAX_EXIF_SEGMENTS:
+            raise ImageRejected(Reason.CORRUPT, f"Exif in more than {MAX_EXIF_SEGMENTS} segments")
+
+
+def quality_of(tables: Mapping[int, Sequence[int]] | None) -> int | None:
+    """Quality whose scaled Annex-K table has the same sum as the file's luminance table.
+
+    The scaling is that of the Independent JPEG Group's ``jpeg_quality_scaling``.
+
+    Parameters
+    ----------
+    tables : mapping of int to sequence of int, or None
+        The file's quantisation tables, the luminance's first; None or empty if it has none.
+
+    Returns
+    -------
+    int or None
+        1 to 100.
+    """
+    if not tables:
+        return None
+    total = sum(next(iter(tables.values())))
+    sums = _table_sums()
+    return min(range(100, 0, -1), key=lambda quality: abs(sums[quality] - total))
+
+
+@functools.cache
+def _table_sums() -> tuple[int, ...]:
+    """Sum of the luminance table of each quality; at 0 that of 1."""
+
+    def table_sum(quality: int) -> int:
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+        return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _K1)
+
+    return tuple(table_sum(max(quality, 1)) for quality in range(101))
