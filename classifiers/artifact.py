@@ -19,13 +19,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from classifiers import canonical
+from classifiers.archive import MAX_BYTES
 from classifiers.fusion import Late, members
-from featurestore.errors import MissingData, StoreDamaged, StoreVersionError
+from classifiers.soundness import check_booster, check_estimators
+from featurestore.documents import json_values, read_capped, read_json, shown
+from featurestore.errors import MissingData, ParamsError, StoreDamaged, StoreVersionError
 from featurestore.files import remove, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ BOOSTER = "booster.json"
 CARD = "card.json"
 
 _AGAIN = "run: dvc repro train"
+#: Of a booster: XGBoost's JSON, which takes many times its size to read.
+_MAX_BOOSTER_BYTES: Final = 128 << 20
 _BOOSTERS = re.compile(r"booster(-\d{1,4})?\.json", re.ASCII)
 
 
@@ -53,11 +58,24 @@ def save_model(folder: Path, head: Head, card: Mapping[str, Any]) -> None:
         Fitted; not changed.
     card : mapping
         JSON values. The keys ``format`` and ``files`` are set here.
+
+    Raises
+    ------
+    ParamsError
+        If the head is larger than `load_model` would take.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bare, boosters = _parted(head)
-    parts = {PIPELINE: canonical.dumps(bare)}
+    try:
+        parts = {PIPELINE: canonical.dumps(bare)}
+    except ValueError as error:
+        raise ParamsError(f"{error}; lower what makes it grow, such as n_estimators") from error
     parts |= {name: bytes(booster.save_raw("json")) for name, booster in boosters.items()}
+    for name, data in parts.items():
+        if len(data) > _limit(name):
+            raise ParamsError(
+                f"{name} would be larger than {_limit(name)} bytes; lower heads.xgb.n_estimators"
+            )
     for stale in sorted(folder.iterdir()):
         if _BOOSTERS.fullmatch(stale.name) and stale.name not in parts:
             remove(stale)
@@ -102,37 +120,40 @@ def load_model(folder: Path) -> tuple[Head, dict[str, Any]]:
         widths = _widths(head)
         for name, (member, model) in models.items():
             model._Booster = _booster(parts[name], widths[member])
-        for member, pipeline in members(head.pipeline_).items():
-            _check_trees(pipeline[-1], widths[member])
+        check_estimators(head)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise StoreDamaged(f"{where}: damaged: {error}; {_AGAIN}") from error
+        raise StoreDamaged(f"{where}: damaged: {str(error)[:200]}; {_AGAIN}") from error
     return head, card
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise MissingData(f"{path}: not there; {_AGAIN}") from None
+def _limit(name: str) -> int:
+    return MAX_BYTES if name == PIPELINE else _MAX_BOOSTER_BYTES
 
 
 def _card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(_read(path))
+        card = read_json(path)
         version, files = card["format"], card["files"]
-        names = set(files)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreDamaged(f"{path}: no model card ({error!r}); {_AGAIN}") from error
+        names = set(files.keys())
+    except FileNotFoundError:
+        raise MissingData(f"{path}: not there; {_AGAIN}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreDamaged(f"{path}: no model card ({str(error)[:200]}); {_AGAIN}") from error
     if version != FORMAT:
-        raise StoreVersionError(f"{path}: format {version!r}; this kyara reads {FORMAT}; {_AGAIN}")
+        raise StoreVersionError(f"{path}: format {shown(version)}; this kyara reads {FORMAT}; {_AGAIN}")
     if PIPELINE not in names or not all(_BOOSTERS.fullmatch(name) for name in names - {PIPELINE}):
-        raise StoreDamaged(f"{path}: names the files {sorted(names)}; {_AGAIN}")
+        raise StoreDamaged(f"{path}: names the files {shown(sorted(names))}; {_AGAIN}")
     whole: dict[str, Any] = card
     return whole
 
 
 def _part(path: Path, about: Any) -> bytes:
-    data = _read(path)
+    try:
+        data = read_capped(path, _limit(path.name))
+    except FileNotFoundError:
+        raise MissingData(f"{path}: not there; {_AGAIN}") from None
+    except ValueError as error:
+        raise StoreDamaged(f"{path}: {error}; {_AGAIN}") from None
     if not isinstance(about, dict) or hashlib.sha256(data).hexdigest() != about.get("sha256"):
         raise StoreDamaged(f"{path}: not the file that {CARD} names (sha256 differs); {_AGAIN}")
     return data
@@ -189,11 +210,7 @@ def _widths(head: Head) -> dict[str, int]:
 def _booster(data: bytes, n_features: int) -> Any:
     import xgboost
 
-    for tree in json.loads(data)["learner"]["gradient_booster"]["model"]["trees"]:
-        left, right, split = (
-            np.asarray(tree[k], dtype=np.int64) for k in ("left_children", "right_children", "split_indices")
-        )
-        _check_nodes(left, right, split, leaf=left == -1, n_features=n_features)
+    check_booster(json_values(data), n_features)
     try:
         booster = xgboost.Booster()
         booster.load_model(bytearray(data))
@@ -201,33 +218,3 @@ def _booster(data: bytes, n_features: int) -> Any:
     except xgboost.core.XGBoostError as error:
         raise ValueError(str(error).splitlines()[0]) from error
     return booster
-
-
-def _check_trees(model: Any, n_features: int) -> None:
-    """Refuse trees that point outside themselves: scikit-learn follows them without a check."""
-    for tree in getattr(model, "estimators_", ()):
-        nodes = tree.tree_.__getstate__()["nodes"]
-        left, right = nodes["left_child"], nodes["right_child"]
-        _check_nodes(left, right, nodes["feature"], leaf=left == -1, n_features=n_features)
-    for tree in (tree for step in getattr(model, "_predictors", ()) for tree in step):
-        nodes = tree.nodes
-        if nodes["is_categorical"].any():
-            raise ValueError("a tree splits on categories; kyara has none")
-        _check_nodes(
-            nodes["left"].astype(np.int64),
-            nodes["right"].astype(np.int64),
-            nodes["feature_idx"],
-            leaf=nodes["is_leaf"].astype(bool),
-            n_features=n_features,
-        )
-
-
-def _check_nodes(left: Any, right: Any, feature: Any, *, leaf: Any, n_features: int) -> None:
-    """Children come after their parent, inside the tree; a split's column exists."""
-    own = np.arange(len(left))
-    inner = ~leaf
-    for child in (left, right):
-        if not np.all((child[inner] > own[inner]) & (child[inner] < len(left))):
-            raise ValueError("a node of a tree points outside it")
-    if not np.all((feature[inner] >= 0) & (feature[inner] < n_features)):
-        raise ValueError("a node of a tree asks for a column that is not there")

@@ -1,11 +1,12 @@
 """A fitted head as bytes that repeat, and back, with no code from the file ever run.
 
-Owns the skops dump in canonical form (ids and names of parts counted in order of appearance, zip
-times fixed, padding zeroed, nothing compressed) and the fixed list of types that such a dump may
-hold. Refuses to know folders and XGBoost.
+Owns the skops dump in canonical form (ids and names of parts counted in order of appearance,
+padding zeroed) and the fixed list of types that such a dump may hold, each with the way in which it
+may be made. Refuses to know folders, zip files (``archive``) and XGBoost.
 
 skops checks a part's type before it is made. Its own default list takes every estimator of
-scikit-learn; the list here holds what kyara's heads are made of, and no function.
+scikit-learn and lets a file choose among all of its ways to make a thing; the list here holds what
+kyara's heads are made of, and no function.
 """
 
 from __future__ import annotations
@@ -14,76 +15,83 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import skops.io
+from skops.io._protocol import PROTOCOL
 
+from classifiers.archive import SCHEMA, pack, unpack
 from featurestore.errors import StoreDamaged
 
 __all__ = ["TRUSTED_TYPES", "dumps", "loads"]
 
-#: Every type that a dump of a head may name. A new head may need a line here.
-TRUSTED_TYPES: frozenset[str] = frozenset(
-    {
-        "builtins.dict",
-        "builtins.list",
-        "builtins.str",
-        "builtins.tuple",
-        "classifiers.fusion.BlockScaler",
-        "classifiers.fusion.Late",
-        "classifiers.head.Head",
-        "classifiers.heads._balanced.Balanced",
-        "classifiers.heads._balanced.BalancedVotes",
-        "classifiers.heads._balanced.Calibrated",
-        "classifiers.heads._balanced.EarlyStopped",
-        "classifiers.heads._balanced.UniformPriors",
-        "classifiers.heads._rule.Rule",
-        "numpy.dtype",
-        "numpy.float64",
-        "numpy.int64",
-        "numpy.ndarray",
-        "numpy.random._generator.Generator",
-        "numpy.random.mtrand.RandomState",
-        "numpy.uint64",
-        "sklearn._loss._loss.CyHalfBinomialLoss",
-        "sklearn._loss._loss.CyHalfMultinomialLoss",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn.calibration.CalibratedClassifierCV",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
-        "sklearn.dummy.DummyClassifier",
-        "sklearn.ensemble._forest.ExtraTreesClassifier",
-        "sklearn.ensemble._forest.RandomForestClassifier",
-        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.impute._base.SimpleImputer",
-        "sklearn.linear_model._logistic.LogisticRegression",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.naive_bayes.GaussianNB",
-        "sklearn.neighbors._classification.KNeighborsClassifier",
-        "sklearn.neural_network._multilayer_perceptron.MLPClassifier",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.pipeline.Pipeline",
-        "sklearn.preprocessing._data.StandardScaler",
-        "sklearn.preprocessing._label.LabelBinarizer",
-        "sklearn.preprocessing._label.LabelEncoder",
-        "sklearn.svm._classes.SVC",
-        "sklearn.tree._classes.DecisionTreeClassifier",
-        "sklearn.tree._classes.ExtraTreeClassifier",
-        "sklearn.tree._tree.Tree",
-        "xgboost.sklearn.XGBClassifier",
-    }
-)
+#: How a part of a dump may be made (skops' name for it) -> what may be made so. The way counts as much
+#: as the type: called with arguments of a file's choice, a harmless type need not be. A new head may need
+#: a line here.
+TRUSTED_TYPES: Final[dict[str, frozenset[str]]] = {
+    "DTypeNode": frozenset({"numpy.dtype"}),
+    "DictNode": frozenset({"builtins.dict"}),
+    "JsonNode": frozenset({"builtins.str"}),
+    "ListNode": frozenset({"builtins.list"}),
+    "LossNode": frozenset(
+        {"sklearn._loss._loss.CyHalfBinomialLoss", "sklearn._loss._loss.CyHalfMultinomialLoss"}
+    ),
+    "NdArrayNode": frozenset({"numpy.float64", "numpy.int64", "numpy.ndarray", "numpy.uint64"}),
+    "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
+    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
+    "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
+    "TupleNode": frozenset({"builtins.tuple"}),
+    "TypeNode": frozenset({"builtins.str"}),
+    "ObjectNode": frozenset(
+        {
+            "classifiers.fusion.BlockScaler",
+            "classifiers.fusion.Late",
+            "classifiers.head.Head",
+            "classifiers.heads._balanced.Balanced",
+            "classifiers.heads._balanced.BalancedVotes",
+            "classifiers.heads._balanced.Calibrated",
+            "classifiers.heads._balanced.EarlyStopped",
+            "classifiers.heads._balanced.UniformPriors",
+            "classifiers.heads._rule.Rule",
+            "sklearn._loss.link.Interval",
+            "sklearn._loss.link.LogitLink",
+            "sklearn._loss.link.MultinomialLogit",
+            "sklearn._loss.loss.HalfBinomialLoss",
+            "sklearn._loss.loss.HalfMultinomialLoss",
+            "sklearn.calibration.CalibratedClassifierCV",
+            "sklearn.calibration._CalibratedClassifier",
+            "sklearn.calibration._SigmoidCalibration",
+            "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+            "sklearn.dummy.DummyClassifier",
+            "sklearn.ensemble._forest.ExtraTreesClassifier",
+            "sklearn.ensemble._forest.RandomForestClassifier",
+            "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+            "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+            "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+            "sklearn.impute._base.SimpleImputer",
+            "sklearn.linear_model._logistic.LogisticRegression",
+            "sklearn.model_selection._split.StratifiedKFold",
+            "sklearn.naive_bayes.GaussianNB",
+            "sklearn.neighbors._classification.KNeighborsClassifier",
+            "sklearn.neural_network._multilayer_perceptron.MLPClassifier",
+            "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+            "sklearn.pipeline.Pipeline",
+            "sklearn.preprocessing._data.StandardScaler",
+            "sklearn.preprocessing._label.LabelBinarizer",
+            "sklearn.preprocessing._label.LabelEncoder",
+            "sklearn.svm._classes.SVC",
+            "sklearn.tree._classes.DecisionTreeClassifier",
+            "sklearn.tree._classes.ExtraTreeClassifier",
+            "xgboost.sklearn.XGBClassifier",
+        }
+    ),
+}
 
-_SCHEMA = "schema.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_TYPES: Final = sorted(frozenset().union(*TRUSTED_TYPES.values()))
+
+#: Of numpy's random generators. Its cost grows with the square of it.
+_POOL_SIZE: Final = "4"
 
 #: Values that cannot change: whether two places share one of them is an accident of the interpreter.
 _IMMUTABLE = ("JsonNode", "TypeNode", "TupleNode", "DTypeNode")
@@ -96,10 +104,12 @@ def dumps(value: Any) -> bytes:
     ------
     TypeError
         If it holds a type that `loads` would refuse.
+    ValueError
+        If it is larger than `loads` would take.
     """
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(value))) as raw:
-        schema = json.loads(raw.read(_SCHEMA))
-        strangers = sorted(set(_types(schema)) - TRUSTED_TYPES)
+        schema = json.loads(raw.read(SCHEMA))
+        strangers = _strangers(schema)
         if strangers:
             raise TypeError(
                 f"a head may not hold {', '.join(strangers)}; add it to TRUSTED_TYPES after review"
@@ -107,16 +117,12 @@ def dumps(value: Any) -> bytes:
         names: dict[str, str] = {}
         schema = _counted(schema, {}, names)
         parts = {new: _without_padding(raw.read(old)) for old, new in names.items()}
-    parts[_SCHEMA] = json.dumps(schema, separators=(",", ":")).encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(parts):
-            archive.writestr(zipfile.ZipInfo(name, date_time=_EPOCH), parts[name])
-    return buffer.getvalue()
+    parts[SCHEMA] = json.dumps(schema, separators=(",", ":")).encode()
+    return pack(parts)
 
 
 def loads(data: bytes, *, where: str) -> Any:
-    """Inverse of `dumps`.
+    """Inverse of `dumps`, for bytes that anybody may have written.
 
     Parameters
     ----------
@@ -127,35 +133,76 @@ def loads(data: bytes, *, where: str) -> Any:
     Raises
     ------
     StoreDamaged
-        If they are no such archive, or name a type that is not in `TRUSTED_TYPES`; nothing of the
-        file has been made by then.
+        If they are no such archive, or name a type that is not in `TRUSTED_TYPES`, or a known type made in
+        another way; nothing of the file has been made by then.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                raise StoreDamaged(f"{where}: a part is compressed; kyara writes none; run: dvc repro train")
-            strangers = sorted(set(_types(json.loads(archive.read(_SCHEMA)))) - TRUSTED_TYPES)
+        schema = json.loads(unpack(data)[SCHEMA])
+        strangers = _strangers(schema)
         if strangers:
+            said = ", ".join(strangers[:3])[:300] + (" ..." if len(strangers) > 3 else "")
             raise StoreDamaged(
-                f"{where}: refused: it holds {', '.join(strangers)}, which no head is made of; "
+                f"{where}: refused: it holds {said}, which no head is made of; "
                 "do not use this file; run: dvc repro train"
             )
-        return skops.io.loads(data, trusted=sorted(TRUSTED_TYPES))
+        if type(schema["protocol"]) is not int or schema["protocol"] != PROTOCOL:
+            raise ValueError("written by another skops")  # whose old ways of making things are not ours
+        _check_shared(schema)
+        return skops.io.loads(data, trusted=_TYPES)
     except StoreDamaged:
         raise
     except Exception as error:  # a crafted archive may fail anywhere in skops
-        raise StoreDamaged(f"{where}: no readable head ({error}); run: dvc repro train") from error
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreDamaged(f"{where}: no readable head ({said}); run: dvc repro train") from error
 
 
-def _types(node: Any) -> Iterator[str]:
-    """Every ``module.class`` that a schema names, wherever it stands."""
-    children: list[Any] = node if isinstance(node, list) else []
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a schema that skops might make something of, wherever it stands."""
     if isinstance(node, dict):
-        if isinstance(node.get("__class__"), str):
-            yield f"{node.get('__module__')}.{node['__class__']}"
-        children = list(node.values())
-    for child in children:
-        yield from _types(child)
+        if any(key in node for key in ("__class__", "__module__", "__loader__", "__id__")):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _nodes(child)
+
+
+def _strangers(schema: Any) -> list[str]:
+    """What a schema names that is not in `TRUSTED_TYPES`, sorted."""
+    found = set()
+    for node in _nodes(schema):
+        name, loader = f"{node.get('__module__')}.{node.get('__class__')}", node.get("__loader__")
+        if not isinstance(loader, str) or name not in TRUSTED_TYPES.get(loader, ()):
+            found.add(name if name not in _TYPES else f"{name} by {loader}")
+    return sorted(found)
+
+
+def _check_shared(schema: Any) -> None:
+    """Refuse a schema that stands for more than it says: what is said once may be used many times.
+
+    skops takes a second thing of one id for the first, whatever it says, and goes through it again;
+    and it reads a part again for each thing that names it.
+    """
+    things: dict[Any, Any] = {}
+    owners: dict[Any, Any] = {}
+    for node in _nodes(schema):
+        own = node.get("__id__")
+        first = node if own is None else things.setdefault(own, node)
+        if first is not node and _bare(first) != _bare(node):
+            raise ValueError("two things have one id")
+        if "file" in node and (own is None or owners.setdefault(node["file"], own) != own):
+            raise ValueError("two arrays share one part")
+        if node["__loader__"] == "RandomGeneratorNode":
+            size = node["content"]["seed_seq"]["content"]["pool_size"]["content"]
+            if size != _POOL_SIZE:
+                raise ValueError("a random generator of another pool size than numpy's own")
+
+
+def _bare(node: Any) -> Any:
+    """A part of a schema without ids and names of parts: the state of one object, asked for twice."""
+    if isinstance(node, dict):
+        return {key: _bare(child) for key, child in node.items() if key not in ("__id__", "file")}
+    return [_bare(child) for child in node] if isinstance(node, list) else node
 
 
 def _counted(node: Any, ids: dict[Any, int], names: dict[str, str]) -> Any:

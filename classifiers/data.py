@@ -1,7 +1,7 @@
 """The study's rows: features beside labels, groups and splits, checked before any head sees them.
 
-Owns reading ``features.h5`` and ``dataset.csv`` together, and the refusal of what no head should be
-given. Refuses to know heads and scores.
+Owns reading ``features.h5`` and ``dataset.csv`` together, every byte and every row of them checked
+(``validator``). Refuses to know heads and scores.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.validator import check_groups, check_rows, check_table
 from featurestore.dataset import read_dataset, rows_digest
-from featurestore.errors import DataError, MissingData, NonFiniteRow, ParamsError, SplitError
+from featurestore.errors import DataError, MissingData, ParamsError
 from featurestore.index import IMAGE_WISE, split_kind
 from featurestore.spec import FeatureSpec, Status, canonical_json
 
@@ -138,50 +139,6 @@ def check_model(card: Mapping[str, Any], study: Study, *, where: str = "model/")
         )
 
 
-def _block_columns(columns: tuple[str, ...], blocks: tuple[str, ...]) -> list[npt.NDArray[np.bool_]]:
-    """Which columns belong to each block; a store that was not fused is one block."""
-    if len(blocks) == 1:
-        return [np.ones(len(columns), dtype=bool)]
-    owner = np.array([column.split("/", 1)[0] for column in columns])
-    return [owner == block for block in blocks]
-
-
-def _check_finite(
-    values: npt.NDArray[np.floating[Any]],
-    status: npt.NDArray[np.uint8],
-    columns: tuple[str, ...],
-    blocks: tuple[str, ...],
-    paths: Texts,
-    where: Path,
-) -> None:
-    """Infinity is nowhere right; NaN is the sign of a row that is not ok."""
-    bad = np.isinf(values)
-    masks = _block_columns(columns, blocks)
-    for i, mask in enumerate(masks):
-        bad |= np.isnan(values) & mask & (status[:, i] == Status.OK)[:, None]
-    if bad.any():
-        row, column = (int(places[0]) for places in np.nonzero(bad))
-        n_rows = int(bad.any(axis=1).sum())
-        owner = next(b for b, mask in zip(blocks, masks, strict=True) if mask[column])
-        raise NonFiniteRow(
-            f"{where}: the row of {paths[row]} says ok and holds {values[row, column]} in {columns[column]} "
-            f"({n_rows} such rows); run: dvc repro -sf extract@{owner} && dvc repro"
-        )
-
-
-def _check_groups(groups: Texts, splits: Texts, where: Path) -> None:
-    """What was seen in training must not come back in val or test as another picture of its group."""
-    order = np.lexsort((splits, groups))
-    group, split = groups[order], splits[order]
-    torn = (group[1:] == group[:-1]) & (split[1:] != split[:-1])
-    if torn.any():
-        first = int(np.flatnonzero(torn)[0])
-        raise SplitError(
-            f"{where}: group {str(group[first])!r} stands in {split[first]} and in {split[first + 1]}; "
-            "run: dvc repro -sf index && dvc repro"
-        )
-
-
 def _fitted_on(spec: FeatureSpec) -> dict[str, str]:
     """Extractors that learned -> digest of what they saw, of a joined store or a single one."""
     own = {spec.name: spec.fitted_on} if spec.fitted_on else {}
@@ -216,16 +173,19 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         A file that an earlier stage makes is not there.
     MissingRows
         The store lacks rows of the data set.
+    StoreDamaged
+        A byte of the store is not what was written.
     NonFiniteRow
         NaN in a row whose status is ok, or infinity anywhere.
     SplitError
         A group stands in two splits.
     DataError
-        The data set is empty, or an extractor learned from other pictures or labels than train's.
+        The data set is empty or has a key twice; a row has no label, a split that is none, or zeros for
+        features; nothing varies; or an extractor learned from other pictures or labels than train's.
     """
     import pandas as pd
 
-    from featurestore.store import Reader
+    from featurestore.store import FeatureStore
 
     for path, stage in ((dataset, "index"), (features, "fuse")):
         if not path.is_file():
@@ -235,11 +195,12 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         raise DataError(f"{dataset} has no rows; put pictures into data/images/<label>/ and run: dvc repro")
     text = {name: np.asarray(index[name].tolist(), dtype=str) for name in index.columns if name in _TEXT}
     keys = text["key"].tolist()
-    with Reader(features) as store:
+    with FeatureStore(features, check=True) as store:
         values, status = store.matrix(keys), store.statuses(keys)
         spec, blocks, fingerprint = store.spec, store.blocks, store.spec.fingerprint
-    _check_groups(text["group"], text["split"], dataset)
-    _check_finite(values, status, spec.columns, blocks, text["path"], features)
+    check_table(text, dataset)
+    check_groups(text["group"], text["split"], dataset)
+    check_rows(values, status, spec.columns, blocks, paths=text["path"], where=features)
     alone = len(np.unique(text["group"])) == len(keys)
     owned = text[group_by].tolist() if group_by in text else []
     study = Study(

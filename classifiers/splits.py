@@ -5,6 +5,7 @@ Owns the grouped folds and the checks in front of them. Refuses to know features
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Rows = npt.NDArray[np.intp]
 
 
 def check_classes(labels: npt.NDArray[Any], classes: tuple[str, ...], *, where: str) -> None:
-    """Refuse rows in which a class is missing.
+    """Refuse rows in which a class is missing, or has one picture: no head can learn from one.
 
     Parameters
     ----------
@@ -36,12 +37,14 @@ def check_classes(labels: npt.NDArray[Any], classes: tuple[str, ...], *, where: 
             f"only one class ({', '.join(classes) or 'none'}) in dataset.csv; a head needs two: add a folder "
             "of pictures beside data/images/<label>/, then run: dvc repro"
         )
-    missing = [name for name in classes if name not in set(labels.tolist())]
-    if missing:
-        raise SplitError(
-            f"{where} has no picture of class {', '.join(missing)} ({len(labels)} pictures in all); "
-            "add pictures in further groups, or set data.group: none in params.yaml, then run: dvc repro"
-        )
+    counts = Counter(labels.tolist())
+    for n, said in ((0, "no picture"), (1, "a single picture")):
+        scarce = [name for name in classes if counts[name] == n]
+        if scarce:
+            raise SplitError(
+                f"{where} has {said} of class {', '.join(scarce)} ({len(labels)} pictures in all); "
+                "add pictures in further groups, or set data.group: none in params.yaml, then run: dvc repro"
+            )
 
 
 def check_foldable(labels: npt.NDArray[Any], groups: npt.NDArray[Any], folds: int) -> None:
@@ -75,8 +78,8 @@ def grouped_folds(
     Raises
     ------
     SplitError
-        If a class is too small, or groups are so uneven that a fold would be empty or be fitted
-        without a class.
+        If a class is too small, or groups are so uneven that a fold would be empty, or be fitted on
+        fewer than two pictures of a class.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -84,9 +87,12 @@ def grouped_folds(
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     found = [(fitted, scored) for fitted, scored in splitter.split(labels, labels, groups)]
     for number, (fitted, scored) in enumerate(found, start=1):
-        if len(scored) == 0 or len(np.unique(labels[fitted])) < len(np.unique(labels)):
+        counts = Counter(labels[fitted].tolist())
+        scarce = [name for name in np.unique(labels).tolist() if counts[name] < 2]
+        if len(scored) == 0 or scarce:
+            said = f"be fitted on fewer than two pictures of class {scarce[0]!r}" if scarce else "score none"
             raise SplitError(
-                f"fold {number} of {folds} would be empty or be fitted without a class: the groups are too "
-                "uneven; lower evaluation.folds or add pictures of further groups"
+                f"fold {number} of {folds} would {said}: the groups are too uneven; "
+                "lower evaluation.folds or add pictures of further groups"
             )
     return found

@@ -26,18 +26,17 @@ ZOO = "extractors.zoo"
 
 
 def _cache_root() -> Path:
-    from featurestore.cache import default_cache_root
+    from featurestore.cache import cache_root
 
-    given = os.environ.get("KYARA_CACHE")
-    return Path(given).expanduser() if given else default_cache_root()
+    return cache_root(os.environ.get("KYARA_CACHE"))
 
 
 def _weight_folders() -> list[Path]:
     """Where published weights are searched; the first is where they are fetched to."""
-    from featurestore.cache import default_cache_root
+    from featurestore.cache import cache_root
 
     given = os.environ.get("KYARA_WEIGHTS")
-    return [*([Path(given).expanduser()] if given else []), default_cache_root().parent / "weights"]
+    return [*([Path(given).expanduser()] if given else []), cache_root(None).parent / "weights"]
 
 
 def _load(name: str) -> ModuleType:
@@ -111,6 +110,7 @@ def _run(args: argparse.Namespace) -> int:
     from featurestore.cache import RowCache
     from featurestore.dataset import image_paths
     from featurestore.params import load_params
+    from featurestore.text import readable_size
 
     p = load_params()
     module, params = _load(args.name), p.extractors[args.name]
@@ -134,14 +134,17 @@ def _run(args: argparse.Namespace) -> int:
         max_pixels=p.data.max_pixels,
         runtime=p.runtime,
     )
+    others = f", {report.from_others} from other runs" if report.from_others else ""
     print(
         f"{args.name}: {report.extracted} rows extracted, {report.reused} reused"
-        f" ({report.from_cache} from the row cache, {report.from_store} from the store);"
-        f" {report.not_ok} not ok; cache: {cache.root}"
+        f" ({report.from_cache} from the row cache, {report.from_store} from the store{others});"
+        f" {report.not_ok} not ok"
     )
     if report.extracted:
         speed = report.extracted / max(report.seconds, 1e-9)
         print(f"{args.name}: {speed:.1f} images/s on {report.device}, {report.batch_size} at a time")
+    size = readable_size(cache.n_bytes())
+    print(f"{args.name}: row cache {cache.root}: {size}, hit rate {report.hit_rate:.0%}")
     return 0
 
 

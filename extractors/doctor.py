@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from extractors.devices import n_threads
+from featurestore.text import readable_size
 
 __all__ = ["EXTRAS", "Finding", "examine", "missing_extra_packages"]
 
@@ -57,10 +58,6 @@ def _gpu() -> str:
     return "; ".join(line.strip() for line in said.splitlines() if line.strip()) or "none"
 
 
-def _size(n_bytes: float) -> str:
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
-
-
 def _folder_bytes(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else 0
 
@@ -68,7 +65,7 @@ def _folder_bytes(folder: Path) -> int:
 def _disk(folder: Path) -> str:
     while not folder.exists():
         folder = folder.parent
-    return _size(shutil.disk_usage(folder).free)
+    return readable_size(shutil.disk_usage(folder).free)
 
 
 def _libgl() -> Finding:
@@ -122,7 +119,7 @@ def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
         str(n_threads(0)),
     )
     memory = psutil.virtual_memory()
-    yield ("memory", "ok", f"{_size(memory.total)}, {_size(memory.available)} available")
+    yield ("memory", "ok", f"{readable_size(memory.total)}, {readable_size(memory.available)} available")
     yield ("disk", "ok", f"{_disk(here)} free here")
     gpu = _gpu()
     yield ("GPU", "--" if gpu == "none" else "ok", gpu)
@@ -136,8 +133,8 @@ def examine(*, cache: Path, weights: Path, here: Path) -> Iterator[Finding]:
         lacking = missing_extra_packages(extra)
         text = f"not installed ({', '.join(lacking)}); run: make setup-all" if lacking else "yes"
         yield (f"extra {extra}", "--" if lacking else "ok", text)
-    yield ("weights", "ok", f"{weights}: {_size(_folder_bytes(weights))}")
-    yield ("row cache", "ok", f"{cache}: {_size(_folder_bytes(cache))}, {_disk(cache)} free")
+    yield ("weights", "ok", f"{weights}: {readable_size(_folder_bytes(weights))}")
+    yield ("row cache", "ok", f"{cache}: {readable_size(_folder_bytes(cache))}, {_disk(cache)} free")
     yield _identity(here)
     for name, path in (("git repository", here / ".git"), ("DVC repository", here / ".dvc")):
         if path.exists():

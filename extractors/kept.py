@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from featurestore.documents import read_json
 from featurestore.files import write_bytes_atomic, write_text_atomic
 
 __all__ = ["Kept"]
@@ -40,7 +41,7 @@ class Kept:
     def read(self) -> dict[str, bytes] | None:
         """File name -> bytes; None if nothing, or something damaged, is there."""
         try:
-            digests = json.loads((self.folder / self._LIST).read_bytes())
+            digests = read_json(self.folder / self._LIST)
             found = {file: (self.folder / file).read_bytes() for file in self._files}
             if {file: hashlib.sha256(data).hexdigest() for file, data in found.items()} == digests:
                 return found

@@ -1,42 +1,40 @@
 """Which rows are missing -> decode -> extract -> commit -> the canonical store.
 
-Rows come, in this order, from the row cache, from the store file of an earlier run, and from the
-extractor. What was computed is committed after every batch, or, where batches are shorter than ten
-commits, as soon as ten commits' time is over; and before any error is raised. Refuses to know which
-extractor it runs.
+Rows come, in this order, from the row cache, from the store file of an earlier run, from other runs that
+compute the same rows at this moment, and from the extractor. A worker commits each batch before it begins
+the next, so that a kill costs one batch a worker. Refuses to know which extractor it runs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from extractors.base import Staged
+from extractors.batches import Batches, Item
 from extractors.devices import n_threads
 from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
 from featurestore.images import decode, read_image_file
 from featurestore.rows import (
+    KeyIndex,
     StoreRows,
     concatenate,
     empty_rows,
-    find_keys,
     not_finite,
     pack_keys,
     unpack_keys,
     without,
 )
 from featurestore.spec import FeatureSpec, Status
-from featurestore.store import Reader, write_store
+from featurestore.store import FeatureStore, write_store
 
 if TYPE_CHECKING:
     from extractors.base import RGB, Extractor, Rows
@@ -47,15 +45,10 @@ __all__ = ["Report", "compute_rows", "extract", "load_image"]
 
 log = logging.getLogger(__name__)
 
-Item = tuple[str, Path]
-
 #: Images at a time, where neither params nor the extractor say.
-_BATCH: Final = 16
-
-#: Share of the time that may go into committing: a slow extractor commits every batch, a fast one seldom.
-_COMMIT_SHARE: Final = 0.1
-#: Wait no longer than this, however slow the disk.
-_COMMIT_SECONDS: Final = 5.0
+_BATCH: Final = 32
+#: More segments than this are merged at the end of a run.
+_MANY_SEGMENTS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -64,12 +57,12 @@ class Report:
 
     Attributes
     ----------
-    extracted, from_cache, from_store, not_ok : int
-        Rows.
+    extracted, from_cache, from_store, from_others, not_ok : int
+        Rows; ``from_others`` were committed by other runs while this one ran.
     seconds : float
         What extracting took.
     batch_size : int
-        Images at a time, at the end: memory may have halved it.
+        Images at a time, at the end: memory may have halved it, a slow disk doubled it.
     device : str
         Where it was computed.
     """
@@ -78,6 +71,7 @@ class Report:
     from_cache: int
     from_store: int
     not_ok: int
+    from_others: int = 0
     seconds: float = field(default=0.0, compare=False)
     batch_size: int = field(default=0, compare=False)
     device: str = field(default="cpu", compare=False)
@@ -85,7 +79,13 @@ class Report:
     @property
     def reused(self) -> int:
         """Rows that were not computed again."""
-        return self.from_cache + self.from_store
+        return self.from_cache + self.from_store + self.from_others
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the rows that the row cache had, before or meanwhile; 1 where there are none."""
+        n = self.extracted + self.reused
+        return (self.from_cache + self.from_others) / n if n else 1.0
 
 
 def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows:
@@ -93,16 +93,16 @@ def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows:
     if not len(keys) or not store.exists():
         return empty_rows(spec)
     try:
-        with Reader(store) as reader:
-            if reader.spec.fingerprint != spec.fingerprint:
+        with FeatureStore(store) as reader:
+            if reader.fingerprint != spec.fingerprint:
                 return empty_rows(spec)
-            rows = reader.verify()
+        with FeatureStore(store, check=True) as reader:
+            rows = reader.rows()
     except KyaraError as error:
         log.warning("%s; its rows are looked for elsewhere", error)
         return empty_rows(spec)
-    places = find_keys(rows.keys, keys)
-    places = places[places >= 0]
-    return StoreRows(rows.keys[places], rows.values[places], rows.status[places])
+    places = KeyIndex(rows.keys).find(keys)
+    return rows.taken(places[places >= 0])
 
 
 def load_image(item: Item, root: Path, max_pixels: int) -> RGB:
@@ -123,83 +123,91 @@ def load_image(item: Item, root: Path, max_pixels: int) -> RGB:
         raise DataError(f"{path}: {rejected}; it was fine when indexed; run: dvc repro") from None
 
 
-def _check_finite(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> None:
+def _refused(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> tuple[NonFiniteRow | None, set[int]]:
+    """What is wrong with the rows of a batch, and with which of them."""
     broken = not_finite(rows.values, rows.status == Status.OK)
-    if broken:
-        row, column = broken[0]
-        raise NonFiniteRow(
-            f"{batch[row][1]}: the row of {spec.name} is not finite in {spec.columns[column]}"
-            " and says it is ok; remove the picture or mend the extractor"
-        )
+    if not broken:
+        return None, set()
+    row, column = broken[0]
+    error = NonFiniteRow(
+        f"{batch[row][1]}: the row of {spec.name} is not finite in {spec.columns[column]}"
+        " and says it is ok; remove the picture or mend the extractor"
+    )
+    return error, {row for row, _ in broken}
 
 
-def _batches(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[Item]]:
-    """Even batches of ``size`` at most, as many for each worker, so that none is left alone at the end."""
-    rounds = -(-len(items) // (size * n_workers))
-    n = min(rounds * n_workers, len(items))
-    for i in range(n):
-        yield items[len(items) * i // n : len(items) * (i + 1) // n]
+class _Rows:
+    """The rows of one run as they come in: each part is in the row cache before it is here."""
 
+    def __init__(self, cache: RowCache, spec: FeatureSpec, keys: Keys) -> None:
+        self.cache, self.spec = cache, spec
+        self.parts: list[StoreRows] = []
+        self._seen: set[str] = set()
+        self._wanted = KeyIndex(keys)
+        self._keys = keys
 
-class _Commits:
-    """Commits rows to the cache as often as costs nothing to speak of, so that a kill loses little."""
+    def find(self) -> StoreRows:
+        """What the cache holds."""
+        found = self.cache.find(self.spec, self._keys, seen=self._seen)
+        self.parts.append(found)
+        return found
 
-    def __init__(self, cache: RowCache, spec: FeatureSpec) -> None:
-        self._cache, self._spec = cache, spec
-        self._pending: list[StoreRows] = []
-        self._cost = math.inf
-        self._last = -math.inf  # the first batch at once
-        importlib.import_module("h5py")  # or the first commit would look slow
+    def commit(self, rows: StoreRows) -> None:
+        """Make rows durable, then take them; in any thread."""
+        if len(rows):
+            self.cache.commit(self.spec, rows, seen=self._seen)
+            self.parts.append(rows)
 
-    def add(self, rows: StoreRows) -> None:
-        self._pending.append(rows)
+    def others(self) -> Iterable[str]:
+        """Keys that other runs have committed since this was last called."""
+        for rows in self.cache.news(self.spec, self._seen):
+            rows = rows.taken(self._wanted.find(rows.keys) >= 0)
+            self.parts.append(rows)
+            yield from unpack_keys(rows.keys)
 
-    @property
-    def due(self) -> bool:
-        wait = min(self._cost / _COMMIT_SHARE, _COMMIT_SECONDS)
-        return time.monotonic() - self._last >= wait
-
-    def flush(self) -> list[StoreRows]:
-        """Commit what is pending; returns it."""
-        if not self._pending:
-            return []
-        part = concatenate(self._pending, self._spec)
-        start = time.monotonic()
-        self._cache.commit(self._spec, part)
-        self._pending, self._last = [], time.monotonic()
-        self._cost = min(self._cost, self._last - start)
-        return [part]
+    def all(self) -> StoreRows:
+        """Every row once."""
+        return concatenate(self.parts, self.spec).unique()
 
 
 def _compute(
     extractor: Extractor,
     items: Sequence[Item],
     load: Callable[[Item], RGB],
-    cache: RowCache,
+    rows: _Rows,
     runtime: RuntimeParams,
     batch_size: int,
-) -> Iterator[StoreRows]:
-    """Compute rows batch by batch; each part that is yielded is committed."""
+) -> tuple[int, int]:
+    """Compute rows batch by batch; how many images were computed, and how large batches were at the end."""
+    import h5py  # noqa: F401  (or the first commit would look slow)
     from tqdm import tqdm
 
     engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
-    n_workers = n_threads(runtime.workers) if extractor.thread_safe else 1
-    batches = _batches(items, batch_size, n_workers)
-    commits = _Commits(cache, extractor.spec)
+    batches = Batches(
+        items,
+        batch_size,
+        n_threads(runtime.workers) if extractor.thread_safe else 1,
+        grows=runtime.batch_size is None and not isinstance(extractor, Staged),
+        others=rows.others,
+    )
+
+    def keep(batch: Sequence[Item], computed: Rows) -> None:
+        error, refused = _refused(batch, computed, extractor.spec)
+        sound = [i for i in range(len(batch)) if i not in refused]
+        keys = pack_keys([batch[i][0] for i in sound])
+        start = time.monotonic()
+        rows.commit(StoreRows(keys, computed.values[sound], computed.status[sound, None]))
+        batches.kept(time.monotonic() - start)
+        if error is not None:
+            raise error
+
     bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
+    n = 0
     with bar:
-        try:
-            for batch, rows in engine.run(extractor, batches, load, workers=runtime.workers):
-                _check_finite(batch, rows, extractor.spec)
-                keys = pack_keys([key for key, _ in batch])
-                commits.add(StoreRows(keys, rows.values, rows.status[:, None]))
-                bar.update(len(batch))
-                if commits.due:
-                    yield from commits.flush()
-        except BaseException:
-            commits.flush()  # nothing already computed is lost
-            raise
-        yield from commits.flush()
+        for batch, _ in engine.run(extractor, batches, load, keep, workers=runtime.workers):
+            n += len(batch)
+            bar.update(len(batch))
+    return n, batches.size
 
 
 def _batch_size(extractor: Extractor, runtime: RuntimeParams, n_images: int) -> int:
@@ -222,22 +230,30 @@ def compute_rows(
     """The rows of some images, out of the cache and an earlier store where they are there; see `extract`."""
     spec = extractor.spec
     keys = pack_keys(list(images))
-    cached = cache.find(spec, keys)
+    rows = _Rows(cache, spec, keys)
+    cached = rows.find()
     rest = without(keys, cached.keys)
     previous = empty_rows(spec) if store is None else _previous(store, spec, rest)
+    rows.commit(previous)  # the next change of params would take them away
     items = [(key, images[key]) for key in unpack_keys(without(rest, previous.keys))]
-    parts = [cached, previous]
-    batch_size = _batch_size(extractor, runtime, len(items))
     start = time.monotonic()
-    parts += _compute(
-        extractor, items, lambda item: load_image(item, root, max_pixels), cache, runtime, batch_size
+    n, batch_size = _compute(
+        extractor,
+        items,
+        lambda item: load_image(item, root, max_pixels),
+        rows,
+        runtime,
+        _batch_size(extractor, runtime, len(items)),
     )
-    rows = concatenate(parts, spec)
-    return rows, Report(
-        extracted=len(items),
+    found = rows.all()
+    if len(cache.segments(spec)) > _MANY_SEGMENTS:
+        cache.compact(cache.folder(spec))
+    return found, Report(
+        extracted=n,
         from_cache=len(cached),
         from_store=len(previous),
-        not_ok=int((rows.status != Status.OK).any(axis=1).sum()),
+        from_others=len(items) - n,
+        not_ok=int((found.status != Status.OK).any(axis=1).sum()),
         seconds=time.monotonic() - start,
         batch_size=min(batch_size, getattr(extractor, "largest", None) or batch_size),
         device=getattr(extractor, "device", "cpu"),

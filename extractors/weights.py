@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from extractors.base import Loaded
+from featurestore.documents import read_json, shown
 from featurestore.errors import MissingData, MissingWeights, ParamsError, StoreDamaged, WeightsDamaged
 from featurestore.files import sha256_of, write_text_atomic
 
@@ -211,18 +212,17 @@ def read_manifest(folder: Path, extractor: str) -> Manifest:
         If it is no manifest of this extractor.
     """
     path = folder / "manifest.json"
-    if not path.exists():
-        raise MissingData(f"no {path}; run: dvc repro prepare@{extractor}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**content)
+        manifest = Manifest(**read_json(path))
         if manifest.extractor != extractor:
-            raise ValueError(f"of {manifest.extractor!r}")
+            raise ValueError(f"of {shown(manifest.extractor)}")
         for entry in (*manifest.files.values(), *manifest.made_from.values()):
             if not isinstance(entry["sha256"], str) or not isinstance(entry["source"], str):
                 raise ValueError("a sha256 or a source is no text")
+    except FileNotFoundError:
+        raise MissingData(f"no {path}; run: dvc repro prepare@{extractor}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreDamaged(
-            f"{path}: no manifest of {extractor} ({error}); delete it and run: dvc repro"
+            f"{path}: no manifest of {extractor} ({str(error)[:200]}); delete it and run: dvc repro"
         ) from None
     return manifest

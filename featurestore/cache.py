@@ -5,39 +5,65 @@ and the fingerprint, so any number of writers on any number of machines need no 
 manifest: each adds files under names nobody else can mean otherwise. A damaged segment is set
 aside and its rows are computed again.
 
-Refuses to know how rows are computed and which of them a data set needs.
+Refuses to know how rows are computed, which of them a data set needs, and when one is garbage.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from featurestore.errors import KyaraError, StoreError, StoreVersionError
-from featurestore.files import TEMPORARY_PREFIX, publish, sha256_of, sync, temporary_file
-from featurestore.hdf5 import write_to
-from featurestore.rows import StoreRows, concatenate, find_keys
+from featurestore.errors import KyaraError, MissingData, StoreError, StoreVersionError
+from featurestore.files import (
+    is_finished,
+    make_durable,
+    publish,
+    remove,
+    sync,
+    temporary_file,
+    write_all,
+)
+from featurestore.hdf5 import pieces_of
+from featurestore.rows import KeyIndex, StoreRows, concatenate, find_keys, without
 from featurestore.spec import FeatureSpec
-from featurestore.store import Reader
+from featurestore.store import FeatureStore
 
 if TYPE_CHECKING:
     from featurestore.rows import Keys
 
-__all__ = ["RowCache", "default_cache_root"]
+__all__ = ["Compaction", "RowCache", "cache_root", "segments_in", "set_aside"]
 
 log = logging.getLogger(__name__)
 
-_SUFFIX = ".h5"
-_DAMAGED_SUFFIX = ".damaged"
+SUFFIX: Final = ".h5"
+DAMAGED_SUFFIX: Final = ".damaged"
+#: How large a segment compaction makes at most.
+_SEGMENT_BYTES: Final = 256 << 20
+#: A segment that is read is marked as used, not more often than this.
+_USED_EVERY_S: Final = 86_400.0
 
 
-def default_cache_root() -> Path:
-    """The user's cache directory for kyara (``KYARA_CACHE`` overrides it, in the commands)."""
+def cache_root(given: str | None) -> Path:
+    """Where rows are cached: what ``KYARA_CACHE`` says, else a folder of the user's cache directory."""
     import platformdirs
 
+    if given:
+        return Path(given).expanduser()
     return Path(platformdirs.user_cache_dir("kyara", appauthor=False)) / "rows"
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What compacting one fingerprint did: how many segments there were, and how many are left."""
+
+    before: int
+    after: int
 
 
 class RowCache:
@@ -61,84 +87,233 @@ class RowCache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._durable: set[Path] = set()
 
     def folder(self, spec: FeatureSpec) -> Path:
         """Where the segments of one fingerprint lie."""
         return self.root / spec.name / spec.fingerprint
 
+    def folders(self) -> list[Path]:
+        """The folder of every extractor and fingerprint, by name."""
+        return sorted(
+            folder
+            for extractor in self.root.glob("[!._]*")
+            for folder in extractor.glob("[!._]*")
+            if folder.is_dir()
+        )
+
+    def n_bytes(self) -> int:
+        """Size of all finished segments together."""
+        return sum(n_bytes(segment) for folder in self.folders() for segment in segments_in(folder))
+
     def segments(self, spec: FeatureSpec) -> list[Path]:
         """Finished segments of one fingerprint, by name."""
-        files = self.folder(spec).glob(f"*{_SUFFIX}")
-        return sorted(f for f in files if not f.name.startswith(TEMPORARY_PREFIX))
+        return segments_in(self.folder(spec))
 
-    def commit(self, spec: FeatureSpec, rows: StoreRows) -> Path:
-        """Add rows as one segment; when this returns they survive a crash.
+    def commit(
+        self,
+        spec: FeatureSpec,
+        rows: StoreRows,
+        *,
+        seen: set[str] | None = None,
+        written_at: float | None = None,
+    ) -> Path:
+        """Add rows as one segment; when this returns they survive a crash and a loss of power.
+
+        May be called in several threads and processes at once.
 
         Parameters
         ----------
         rows : StoreRows
             Unique keys, any order.
+        seen : set of str or None
+            The segment's name is added to it, before anybody can see the segment; see `news`.
+        written_at : float or None
+            Time of the segment in seconds since 1970; None = now.
 
         Returns
         -------
         Path
             The segment; the same rows give the same name.
         """
-        with temporary_file(self.folder(spec)) as (temporary, stream):
-            write_to(stream, spec, rows.sorted())
+        folder, hasher = self.folder(spec), hashlib.sha256()
+        pieces = pieces_of(spec, rows.sorted())
+        for piece in pieces:
+            hasher.update(piece)
+        final = folder / f"{hasher.hexdigest()}{SUFFIX}"
+        if seen is not None:
+            seen.add(final.name)
+        if folder not in self._durable:
+            make_durable(folder, self.root)
+            self._durable.add(folder)
+        with temporary_file(folder) as (temporary, stream):
+            for piece in pieces:
+                write_all(stream, piece)
+            if written_at is not None:
+                os.utime(stream.fileno(), (written_at, written_at))
             sync(stream)
-            name = sha256_of(temporary)
-            final = self.folder(spec) / f"{name}{_SUFFIX}"
             publish(temporary, final)
         return final
 
-    def find(self, spec: FeatureSpec, keys: Keys) -> StoreRows:
+    def add(self, spec: FeatureSpec, rows: StoreRows) -> int:
+        """Commit those of some rows that the cache does not hold; returns how many."""
+        lacking = without(rows.keys, self.find(spec, rows.keys).keys)
+        if len(lacking):
+            rows = rows.sorted()
+            self.commit(spec, rows.taken(find_keys(rows.keys, lacking)))
+        return len(lacking)
+
+    def find(self, spec: FeatureSpec, keys: Keys, *, seen: set[str] | None = None) -> StoreRows:
         """Those of ``keys`` that the cache holds, verified, in no particular order.
 
         Parameters
         ----------
         keys : ndarray of uint8, shape (n, 32)
             Unique.
+        seen : set of str or None
+            Names of the segments that were read are added to it; see `news`.
         """
-        wanted, parts = keys, []
-        for segment, reader in self._open(spec):
-            places = find_keys(reader.keys, wanted)
-            hit = places >= 0
-            if not hit.any():
-                continue
-            try:
-                rows = reader.verify()
-            except StoreError as error:
-                self._set_aside(segment, error)
-                continue
-            parts.append(StoreRows(wanted[hit], rows.values[places[hit]], rows.status[places[hit]]))
-            wanted = wanted[~hit]
-            if not len(wanted):
+        import numpy as np
+
+        wanted = keys[np.lexsort(keys.T[::-1])]
+        index, open_ = KeyIndex(wanted), np.ones(len(wanted), dtype=bool)
+        parts = []
+        for rows in self.news(spec, set() if seen is None else seen):
+            places = index.find(rows.keys)
+            hit = (places >= 0) & open_[places]
+            open_[places[hit]] = False
+            parts.append(rows.taken(hit))
+            if not open_.any():
                 break
         return concatenate(parts, spec)
 
-    def _open(self, spec: FeatureSpec) -> Iterator[tuple[Path, Reader]]:
-        for segment in self.segments(spec):
-            try:
-                reader = Reader(segment)
-            except StoreVersionError:
-                continue  # of another kyara, which may still use this cache
-            except KyaraError as error:
-                self._set_aside(segment, error)
-                continue
-            with reader:
-                if reader.spec.fingerprint != spec.fingerprint:
-                    self._set_aside(segment, StoreError(f"{segment}: rows of another fingerprint"))
-                    continue
-                yield segment, reader
+    def news(self, spec: FeatureSpec, seen: set[str]) -> Iterator[StoreRows]:
+        """Rows of each segment whose name is not in ``seen``, verified; the names are added to it.
 
-    def _set_aside(self, segment: Path, error: KyaraError) -> None:
-        aside = segment.with_name(segment.name + _DAMAGED_SUFFIX)
+        A segment that another process compacted away meanwhile is looked for under its new name.
+        """
+        while True:
+            fresh = [segment for segment in self.segments(spec) if segment.name not in seen]
+            seen.update(segment.name for segment in fresh)
+            gone = False
+            for segment in fresh:
+                try:
+                    rows = self._checked(segment, spec)
+                except MissingData:
+                    gone = True
+                    continue
+                if rows is not None:
+                    yield rows
+            if not gone:
+                return
+
+    def _checked(self, segment: Path, spec: FeatureSpec) -> StoreRows | None:
+        """A segment's rows; None if they cannot be used, after doing what is to be done about it."""
         try:
-            publish(segment, aside)
-        except FileNotFoundError:
-            return  # another process set it aside or compacted it
-        except PermissionError:
-            log.warning("%s; it cannot be set aside (read-only cache), its rows are computed again", error)
+            with FeatureStore(segment, check=True) as store:
+                if store.fingerprint != spec.fingerprint:
+                    raise StoreError(f"{segment}: rows of another fingerprint")
+                rows = store.rows()
+        except StoreVersionError:
+            return None  # of another kyara, which may still use this cache
+        except MissingData:
+            raise
+        except PermissionError as error:
+            log.warning("%s: %s; its rows are computed again", segment, error.strerror)
+            return None
+        except KyaraError as error:
+            set_aside(segment, error)
+            return None
+        _mark_used(segment)
+        return rows
+
+    def compact(self, folder: Path, *, segment_bytes: int = _SEGMENT_BYTES) -> Compaction:
+        """Merge the small segments of one fingerprint.
+
+        A merged segment is durable before those that it holds are removed, and nothing else is, so
+        that compacting may be killed, and may run beside writers, readers and other compactions.
+
+        Parameters
+        ----------
+        folder : Path
+            One of `folders`.
+        segment_bytes : int
+            Size that a merged segment does not pass; larger ones are left alone.
+        """
+        segments = segments_in(folder)
+        for batch in _batches_to_merge(segments, segment_bytes):
+            self._merge(batch)
+        return Compaction(len(segments), len(segments_in(folder)))
+
+    def _merge(self, segments: list[Path]) -> None:
+        parts: dict[Path, StoreRows] = {}
+        newest, spec = 0.0, None
+        for segment in segments:
+            try:
+                newest = max(newest, segment.stat().st_mtime)
+                with FeatureStore(segment, check=True) as store:
+                    if (store.spec.name, store.fingerprint) != segment.parts[-3:-1]:
+                        continue  # not where it belongs: repair's to judge
+                    spec, parts[segment] = store.spec, store.rows()
+            except (KyaraError, OSError) as error:
+                log.debug("%s is left out of compaction", segment, exc_info=error)
+        if spec is None or len(parts) < 2:
             return
-        log.warning("%s; set aside as %s, its rows are computed again", error, aside.name)
+        final = self.commit(spec, concatenate(list(parts.values()), spec).unique(), written_at=newest)
+        for part in parts:
+            if part != final:
+                remove(part)
+
+
+def segments_in(folder: Path) -> list[Path]:
+    """Finished segments in the folder of one fingerprint, by name."""
+    return sorted(file for file in folder.glob(f"*{SUFFIX}") if is_finished(file))
+
+
+def n_bytes(file: Path) -> int:
+    """Size of a file; 0 if another process removed it."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _batches_to_merge(segments: list[Path], segment_bytes: int) -> Iterator[list[Path]]:
+    """Small segments, together below the limit; a batch of one is none."""
+    batch: list[Path] = []
+    total = 0
+    for segment in segments:
+        size = n_bytes(segment)
+        if size > segment_bytes // 2:
+            continue
+        if total + size > segment_bytes:
+            yield batch
+            batch, total = [], 0
+        batch.append(segment)
+        total += size
+    if len(batch) > 1:
+        yield batch
+
+
+def set_aside(file: Path, error: KyaraError) -> Path | None:
+    """Rename a damaged segment or store, so that nobody reads it again; None if that was not possible."""
+    aside = file.with_name(file.name + DAMAGED_SUFFIX)
+    try:
+        publish(file, aside)
+    except FileNotFoundError:
+        return None  # another process set it aside or compacted it
+    except PermissionError:
+        log.warning("%s; it cannot be set aside (read-only folder)", error)
+        return None
+    log.warning("%s; set aside as %s, its rows are computed again", error, aside.name)
+    return aside
+
+
+def _mark_used(segment: Path) -> None:
+    """Let a segment's time say when it was last of use; its bytes never change, so its time is free."""
+    now = time.time()
+    try:
+        if now - segment.stat().st_mtime > _USED_EVERY_S:
+            os.utime(segment, (now, now))
+    except OSError as error:  # a read-only cache, or compacted away
+        log.debug("%s cannot be marked as used", segment, exc_info=error)

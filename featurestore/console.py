@@ -6,6 +6,7 @@ Import this before anything that imports numpy. Refuses to know any command.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -109,7 +110,9 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
         return MissingError.exit_code
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        say(f"{where}{error.strerror or error}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "; free some and run it again: what was committed is kept" if full else ""
+        say(f"{where}{error.strerror or error}{mend}")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("kyara: interrupted; what was committed is kept\n")

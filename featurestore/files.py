@@ -2,14 +2,14 @@
 
 Owns atomic writes: a temporary in the same directory, fsync, rename, fsync of the directory. A
 reader sees the old file or the new one, never half of either; a name that exists is complete.
-Refuses to know what is written.
+All of it stands on the few operations of a `Disk`, so that a test can put one in its place that
+writes down what it is told, forgets what was not synced, or is full. Refuses to know what is written.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -18,9 +18,14 @@ from typing import BinaryIO
 
 __all__ = [
     "TEMPORARY_PREFIX",
+    "Disk",
     "atomic_file",
+    "is_finished",
+    "make_durable",
+    "make_folder",
     "publish",
     "remove",
+    "replaced_disk",
     "sha256_of",
     "sync",
     "temporary_file",
@@ -33,34 +38,73 @@ __all__ = [
 TEMPORARY_PREFIX = ".tmp-"
 
 
-class _SeamFile(io.FileIO):
-    """A raw file; HDF5 writes through it too (h5py's ``fileobj`` driver)."""
+def is_finished(path: Path) -> bool:
+    """Whether a file's name is one that only finished writes have."""
+    return not path.name.startswith(TEMPORARY_PREFIX)
 
 
-def _open_temporary(path: Path) -> BinaryIO:
-    return _SeamFile(path, "x+")
+class Disk:
+    """The operations that change a disk; each does what its name says and no more."""
+
+    def create(self, path: Path) -> BinaryIO:
+        """A new file, unbuffered, for writing and reading; HDF5 writes through it too."""
+        return path.open("x+b", buffering=0)
+
+    def sync(self, stream: BinaryIO) -> None:
+        """Make the bytes of an open file durable."""
+        os.fsync(stream.fileno())
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, in place of whatever has it."""
+        source.replace(target)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the names in a folder durable."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def unlink(self, path: Path) -> None:
+        """Take a name away."""
+        path.unlink()
+
+    def mkdir(self, folder: Path) -> None:
+        """Make one folder, if it is not there."""
+        folder.mkdir(exist_ok=True)
 
 
-def fsync_directory(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+_disk = Disk()
+
+
+@contextlib.contextmanager
+def replaced_disk(disk: Disk) -> Iterator[None]:
+    """Let every write go through another `Disk`, in all threads; for tests of what a fault leaves."""
+    global _disk
+    before, _disk = _disk, disk
     try:
-        os.fsync(descriptor)
+        yield
     finally:
-        os.close(descriptor)
+        _disk = before
 
 
 def publish(temporary: Path, final: Path) -> None:
     """Give a finished, synced file its name and make the name durable."""
-    temporary.replace(final)
-    fsync_directory(final.parent)
+    _disk.rename(temporary, final)
+    _disk.sync_folder(final.parent)
 
 
 def remove(path: Path) -> None:
     """Delete one file, if it is there, and make that durable."""
     if path.exists():
-        path.unlink()
-        fsync_directory(path.parent)
+        _unlink_if_there(path)
+        _disk.sync_folder(path.parent)
+
+
+def _unlink_if_there(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        _disk.unlink(path)
 
 
 def make_folder(folder: Path) -> None:
@@ -70,17 +114,29 @@ def make_folder(folder: Path) -> None:
         missing.append(folder)
         folder = folder.parent
     for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        fsync_directory(new.parent)
+        _disk.mkdir(new)
+        _disk.sync_folder(new.parent)
+
+
+def make_durable(folder: Path, root: Path) -> None:
+    """Make a folder below ``root``, and every name from ``root`` down to it durable.
+
+    Unlike `make_folder` it does not believe a folder that is there: whoever made it may have been
+    killed before its name was synced.
+    """
+    make_folder(folder)
+    while folder != root.parent:
+        _disk.sync_folder(folder.parent)
+        folder = folder.parent
 
 
 def sync(stream: BinaryIO) -> None:
     """Make what was written durable; before a file gets its name."""
     stream.flush()
-    os.fsync(stream.fileno())
+    _disk.sync(stream)
 
 
-def write_all(stream: BinaryIO, data: bytes) -> None:
+def write_all(stream: BinaryIO, data: bytes | memoryview) -> None:
     """Write every byte: a raw write may take less than it was given."""
     view = memoryview(data)
     while view:
@@ -92,12 +148,17 @@ def temporary_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """An open temporary in ``folder``, removed at the end unless it was renamed."""
     make_folder(folder)
     path = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
-    stream = _open_temporary(path)
+    stream = _disk.create(path)
     try:
         with stream:
             yield path, stream
+    except OSError as error:
+        if error.filename is None:  # a failed write does not say where
+            error.filename = str(folder)
+        raise
     finally:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            _unlink_if_there(path)
 
 
 @contextlib.contextmanager

@@ -1,27 +1,47 @@
 """The store format's bytes: what is written, and what a reader refuses.
 
-``docs/store-format.md`` is the specification. Owns the HDF5 calls and the digests. Refuses to know
-paths and how a store is used.
+``docs/store-format.md`` is the specification. Owns the HDF5 calls, the preamble and the digests. Refuses
+to know paths and how a store is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featurestore.errors import NonFiniteRow, StoreDamaged, StoreError, StoreVersionError
-from featurestore.rows import StoreRows, ascending, not_finite
+from featurestore.rows import StoreRows, ascending, block_columns, not_finite
+from featurestore.skeleton import laid_out
 from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
-__all__ = ["FORMAT_VERSION", "digests", "structure", "write_to"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MEND",
+    "PREAMBLE_BYTES",
+    "Structure",
+    "check_preamble",
+    "digest_of",
+    "pieces_of",
+    "preamble",
+    "structure",
+]
 
 #: Moves when a reader of this version could not read the file, or would misread it.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: HDF5's user block: bytes in front of the file that HDF5 leaves alone.
+PREAMBLE_BYTES = 512
 _MAGIC = "kyara-store"
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: Rows can be mapped into memory as they lie: every dataset begins at a multiple of this.
+_ALIGNMENT = 64
+#: What to do about a damaged file, for the errors.
+MEND = "run: python -m featurestore repair, then: dvc repro"
 # dataset name -> (dtype, number of dimensions)
 _DATASETS = {
     "key": ("|u1", 2),
@@ -30,43 +50,89 @@ _DATASETS = {
     "spec": ("|u1", 1),
     "block": ("|u1", 1),
 }
+_ATTRIBUTES = ("digest", "fingerprint", "format_version", "magic")
+#: Longest text of an attribute: a sha256 in hexadecimal.
+_TEXT_BYTES = 64
 
 
-def _check_rows(rows: StoreRows, spec: FeatureSpec, n_blocks: int, where: str) -> None:
+@dataclass(frozen=True)
+class Structure:
+    """What a store's HDF5 part declares.
+
+    Attributes
+    ----------
+    fingerprint, digest : str
+    layout : mapping of str to (shape, dtype, offset)
+        Of each dataset; the offset counts from the beginning of the file.
+    """
+
+    fingerprint: str
+    digest: str
+    layout: dict[str, tuple[tuple[int, ...], np.dtype[Any], int]]
+
+
+def preamble(xxh3: str) -> bytes:
+    r"""The first bytes of a store: what it is, and the hash of all that follows.
+
+    Examples
+    --------
+    >>> preamble("00" * 16)[:20]
+    b'kyara-store 2\nxxh3-1'
+    """
+    return f"{_MAGIC} {FORMAT_VERSION}\nxxh3-128 {xxh3}\n".encode().ljust(PREAMBLE_BYTES, b"\0")
+
+
+def _checked_rows(rows: StoreRows, spec: FeatureSpec, blocks: Sequence[str]) -> StoreRows:
+    """The rows as they are stored: contiguous, every NaN the same; refuses what no store may hold."""
     import numpy as np
 
-    n = len(rows.keys)
-    if rows.values.shape != (n, len(spec.columns)) or rows.status.shape != (n, n_blocks):
+    keys = np.ascontiguousarray(rows.keys, dtype=np.uint8)
+    values = np.ascontiguousarray(rows.values, dtype="<f4")
+    status = np.ascontiguousarray(rows.status, dtype=np.uint8)
+    n, where = len(keys), spec.name
+    if values.shape != (n, len(spec.columns)) or status.shape != (n, len(blocks)):
         raise ValueError(f"{where}: shapes of keys, values and status do not match the spec")
-    if n > 1 and not np.all(ascending(rows.keys)):
+    if n > 1 and not np.all(ascending(keys)):
         raise StoreError(f"{where}: keys are not unique and ascending")
-    broken = not_finite(rows.values, np.all(rows.status == Status.OK, axis=1))
-    if broken:
-        row, column = broken[0]
-        raise NonFiniteRow(
-            f"{where}: row {rows.keys[row].tobytes().hex()[:12]} says ok and is not finite in"
-            f" {spec.columns[column]} ({len(broken)} such rows)"
-        )
+    if status.size and status.max() > max(Status):
+        raise StoreError(f"{where}: a status of {int(status.max())}, which has no name")
+    for i, mask in enumerate(block_columns(spec.columns, blocks)):
+        fine, part = status[:, i] == Status.OK, values if mask.all() else values[:, mask]
+        broken = not_finite(part, fine)
+        if broken:
+            row, column = broken[0]
+            raise NonFiniteRow(
+                f"{where}: row {keys[row].tobytes().hex()[:12]} says ok and is not finite in"
+                f" {np.array(spec.columns)[mask][column]} ({len(broken)} such rows)"
+            )
+        filled = np.flatnonzero(~fine & ~np.isnan(part).all(axis=1))
+        if len(filled):
+            row = int(filled[0])
+            said = Status(int(status[row, i])).name.lower()
+            raise StoreError(
+                f"{where}: row {keys[row].tobytes().hex()[:12]} says {said} and holds numbers; it must be NaN"
+            )
+    if status.any():  # a NaN has 2^23 forms; bytes must not depend on where it came from
+        values = np.where(np.isnan(values), np.float32(np.nan), values)
+    return StoreRows(keys, values, status)
 
 
-def digests(spec_json: bytes, blocks: bytes, rows: StoreRows) -> tuple[str, str]:
-    """Layout-independent sha256 of everything; fast xxh3 of the rows."""
-    import xxhash
-
-    arrays: tuple[npt.NDArray[Any], ...] = (rows.keys, rows.status, rows.values)
-    parts = [a.reshape(-1).view("u1").data for a in arrays if a.size]
-    strong = hashlib.sha256(f"{_MAGIC} {FORMAT_VERSION} {rows.values.shape} {rows.status.shape}\n".encode())
-    fast = xxhash.xxh3_128()
+def digest_of(spec_json: bytes, blocks: bytes, rows: StoreRows) -> str:
+    """Sha256 (hex) of everything a store says, whatever its layout."""
+    strong = hashlib.sha256(f"{_MAGIC} {rows.values.shape} {rows.status.shape}\n".encode())
     for text in (spec_json, blocks):
         strong.update(len(text).to_bytes(8, "little") + text)
-    for part in parts:
-        strong.update(part)
-        fast.update(part)
-    return strong.hexdigest(), fast.hexdigest()
+    arrays: tuple[npt.NDArray[Any], ...] = (rows.keys, rows.status, rows.values)
+    for array in arrays:
+        if array.size:
+            strong.update(array.reshape(-1).view("u1").data)
+    return strong.hexdigest()
 
 
-def write_to(stream: BinaryIO, spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> None:
-    """Write a store into an open binary stream.
+def pieces_of(spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> list[memoryview]:
+    """A store's bytes, to be written one piece after another; nothing large is copied.
+
+    HDF5 lays the file out around room for the data, which it never sees: so no write can fail inside it.
 
     Parameters
     ----------
@@ -80,20 +146,14 @@ def write_to(stream: BinaryIO, spec: FeatureSpec, rows: StoreRows, blocks: Seque
     NonFiniteRow
         NaN or infinity in a row whose status is ok.
     StoreError
-        Keys that are not unique and ascending.
+        Keys that are not unique and ascending; numbers in a row that is not ok.
     """
-    import h5py
     import numpy as np
+    import xxhash
 
     blocks = tuple(blocks) or (spec.name,)
-    rows = StoreRows(
-        np.ascontiguousarray(rows.keys, dtype=np.uint8),
-        np.ascontiguousarray(rows.values, dtype="<f4"),
-        np.ascontiguousarray(rows.status, dtype=np.uint8),
-    )
-    _check_rows(rows, spec, len(blocks), spec.name)
+    rows = _checked_rows(rows, spec, blocks)
     spec_json, block_text = spec.to_json().encode(), "\n".join(blocks).encode()
-    digest, fast = digests(spec_json, block_text, rows)
     arrays: dict[str, npt.NDArray[Any]] = {
         "key": rows.keys,
         "status": rows.status,
@@ -101,68 +161,105 @@ def write_to(stream: BinaryIO, spec: FeatureSpec, rows: StoreRows, blocks: Seque
         "spec": np.frombuffer(spec_json, dtype=np.uint8),
         "block": np.frombuffer(block_text, dtype=np.uint8),
     }
-    with h5py.File(stream, "w", libver=("v108", "v108"), locking=False, track_order=False) as file:
-        for name, array in arrays.items():
-            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            plist.set_layout(h5py.h5d.CONTIGUOUS)
-            plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            plist.set_obj_track_times(False)
-            space = h5py.h5s.create_simple(array.shape)
-            kind = h5py.h5t.py_create(array.dtype)
-            dataset = h5py.h5d.create(file.id, name.encode(), kind, space, plist)
-            if array.size:
-                dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        attributes: dict[str, str | int] = {
-            "magic": _MAGIC, "format_version": FORMAT_VERSION, "fingerprint": spec.fingerprint,
-            "digest": digest, "xxh3": fast,
-        }  # fmt: skip
-        for name, value in attributes.items():
-            file.attrs[name] = np.bytes_(value) if isinstance(value, str) else np.int64(value)
+    attributes: dict[str, str | int] = {
+        "magic": _MAGIC, "format_version": FORMAT_VERSION, "fingerprint": spec.fingerprint,
+        "digest": digest_of(spec_json, block_text, rows),
+    }  # fmt: skip
+    skeleton, offsets = laid_out(arrays, attributes, user_block=PREAMBLE_BYTES, alignment=_ALIGNMENT)
+    pieces, position = [], PREAMBLE_BYTES
+    for name in sorted(offsets, key=offsets.__getitem__):
+        pieces.append(memoryview(skeleton.part(position, offsets[name])))
+        pieces.append(arrays[name].reshape(-1).view("u1").data.toreadonly())
+        position = offsets[name] + arrays[name].nbytes
+    pieces.append(memoryview(skeleton.part(position, max(position, skeleton.size))))
+    hasher = xxhash.xxh3_128()
+    for piece in pieces:
+        hasher.update(piece)
+    return [memoryview(preamble(hasher.hexdigest())), *pieces]
 
 
-def structure(
-    stream: BinaryIO, size: int, where: str
-) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], Any, int]]]:
-    """Attributes and, per dataset, (shape, dtype, offset in the file); refuses what is not canonical."""
+def check_preamble(head: bytes, where: str) -> str:
+    """The hash that a store's first bytes name.
+
+    Raises
+    ------
+    StoreVersionError, StoreDamaged, StoreError
+    """
+    lines = head.split(b"\n")
+    magic, _, version = lines[0].partition(b" ")
+    if magic != _MAGIC.encode():
+        if not head.startswith(_HDF5_SIGNATURE):
+            raise StoreDamaged(f"{where}: not a kyara store, or its beginning is damaged; {MEND}")
+        raise StoreError(
+            f"{where}: an HDF5 file, but no kyara store of format {FORMAT_VERSION};"
+            " if an older kyara wrote it, delete it and run: dvc repro"
+        )
+    if version != str(FORMAT_VERSION).encode() and version.isdigit() and len(version) < 10:
+        raise StoreVersionError(
+            f"{where}: format version {int(version)}, this kyara reads {FORMAT_VERSION};"
+            " delete it and run: dvc repro"
+        )
+    said = lines[1].removeprefix(b"xxh3-128 ").decode("ascii", "replace") if len(lines) > 1 else ""
+    if head != preamble(said):
+        raise StoreDamaged(f"{where}: its preamble is damaged; {MEND}")
+    return said
+
+
+def _attribute(file: Any, name: str, where: str) -> Any:
+    """A small scalar attribute, its type checked before a byte of it is read."""
     import h5py
-    import numpy as np
+
+    attribute = h5py.h5a.open(file.id, name.encode())
+    kind = attribute.get_type()
+    plain = attribute.get_space().get_simple_extent_type() == h5py.h5s.SCALAR
+    if isinstance(kind, h5py.h5t.TypeStringID):
+        plain &= not kind.is_variable_str() and kind.get_size() <= _TEXT_BYTES
+    else:
+        plain &= isinstance(kind, h5py.h5t.TypeIntegerID)
+    if not plain:
+        raise StoreError(f"{where}: its attribute {name} is no short text or number")
+    value = file.attrs[name]
+    return value.decode("ascii") if isinstance(value, bytes) else value
+
+
+def structure(stream: BinaryIO, size: int, where: str) -> Structure:
+    """What a store's HDF5 part declares; refuses what is not canonical, and follows nothing out of the file.
+
+    Raises
+    ------
+    StoreError, StoreVersionError, StoreDamaged
+        And what h5py raises for a file that is broken: OSError, RuntimeError, KeyError, ValueError.
+    """
+    import h5py
 
     with h5py.File(stream, "r", locking=False) as file:
-        magic = file.attrs.get("magic")
-        if not isinstance(magic, bytes | np.bytes_) or bytes(magic).decode("ascii", "replace") != _MAGIC:
-            raise StoreError(f"{where}: an HDF5 file, but no kyara store")
-        version = int(file.attrs["format_version"])
-        if version != FORMAT_VERSION:
-            raise StoreVersionError(
-                f"{where}: format version {version}, this kyara reads {FORMAT_VERSION};"
-                " delete it and run: dvc repro"
-            )
-        lacking = [name for name in ("fingerprint", "digest", "xxh3") if name not in file.attrs]
-        if lacking:
-            raise StoreDamaged(f"{where}: lacks its {', '.join(lacking)}; delete it and run: dvc repro")
-        if set(file) != set(_DATASETS):
-            raise StoreError(f"{where}: holds {sorted(file)}, a store holds {sorted(_DATASETS)}")
-        attributes = {k: v.decode("ascii") if isinstance(v, bytes) else v for k, v in file.attrs.items()}
-        layout = {}
-        for name, (dtype, ndim) in _DATASETS.items():
-            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-                raise StoreError(f"{where}: {name} is a link; links are refused")
-            dataset = file[name]
-            if not isinstance(dataset, h5py.Dataset):
-                raise StoreError(f"{where}: {name} is no dataset")
-            plist = dataset.id.get_create_plist()
-            if (
-                plist.get_layout() != h5py.h5d.CONTIGUOUS
-                or plist.get_external_count()
-                or plist.get_nfilters()
-            ):
-                raise StoreError(f"{where}: {name} is not plain contiguous data")
-            if dataset.dtype.str != dtype or dataset.ndim != ndim:
-                raise StoreError(f"{where}: {name} is {dataset.dtype} with {dataset.ndim} axes")
-            offset = dataset.id.get_offset()
-            n_bytes = dataset.size * dataset.dtype.itemsize
-            if dataset.size and (offset is None or offset + n_bytes > size):
-                raise StoreDamaged(f"{where}: {name} declares more than the file has")
-            layout[name] = (tuple(dataset.shape), dataset.dtype, offset or 0)
-        return attributes, layout
+        if sorted(file.attrs) != sorted(_ATTRIBUTES):
+            raise StoreError(f"{where}: not the attributes of a kyara store")
+        attributes = {name: _attribute(file, name, where) for name in _ATTRIBUTES}
+        if attributes["magic"] != _MAGIC or attributes["format_version"] != FORMAT_VERSION:
+            raise StoreError(f"{where}: its HDF5 part says it is another file than its preamble")
+        if len(file) != len(_DATASETS) or set(file) != set(_DATASETS):
+            raise StoreError(f"{where}: holds {len(file)} things, a store holds {', '.join(_DATASETS)}")
+        layout = {name: _dataset(file, name, size, where) for name in _DATASETS}
+        return Structure(str(attributes["fingerprint"]), str(attributes["digest"]), layout)
+
+
+def _dataset(file: Any, name: str, size: int, where: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    import h5py
+
+    dtype, ndim = _DATASETS[name]
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise StoreError(f"{where}: {name} is a link; links are refused")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise StoreError(f"{where}: {name} is no dataset")
+    plist = dataset.id.get_create_plist()
+    if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count() or plist.get_nfilters():
+        raise StoreError(f"{where}: {name} is not plain contiguous data")
+    if dataset.dtype.str != dtype or dataset.ndim != ndim:
+        raise StoreError(f"{where}: {name} is {dataset.dtype} with {dataset.ndim} axes")
+    offset = dataset.id.get_offset()
+    n_bytes = dataset.size * dataset.dtype.itemsize
+    if dataset.size and (offset is None or offset + n_bytes > size):
+        raise StoreDamaged(f"{where}: {name} declares more than the file has")
+    return tuple(dataset.shape), dataset.dtype, offset or 0

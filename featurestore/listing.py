@@ -1,25 +1,62 @@
-"""Stores and rows in words, for ``ls`` and ``show``. Refuses to know how they are printed."""
+"""Stores, segments and rows in words, for ``ls`` and ``show``. Refuses to know how they are printed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from featurestore.cache import DAMAGED_SUFFIX, RowCache, n_bytes, segments_in
 from featurestore.dataset import read_dataset
 from featurestore.errors import MissingRows, UsageError
 from featurestore.metadata import escape_path
 from featurestore.spec import Status
-from featurestore.store import Reader
+from featurestore.store import FeatureStore
+from featurestore.text import readable_size
 
-__all__ = ["describe", "show"]
+__all__ = ["describe", "describe_cache", "naming", "show"]
 
 
 def describe(file: Path) -> str:
     """One line: name, rows, columns, rows that are not ok, fingerprint."""
-    with Reader(file) as store:
+    with FeatureStore(file) as store:
         n_bad = int((store.rows().status != Status.OK).any(axis=1).sum())
         counts = f"{len(store):>8} {len(store.columns):>8} {n_bad:>7}"
         return f"{file.as_posix():28} {counts}  {store.spec.fingerprint[:16]}"
+
+
+def describe_cache(cache: RowCache, used: Collection[str]) -> Iterator[str]:
+    """The row cache: a line each extractor and fingerprint, and the sum.
+
+    Parameters
+    ----------
+    used : collection of str
+        Fingerprints of the stores that are here.
+    """
+    yield f"{'row cache':12} {'fingerprint':16} {'segments':>8} {'size':>10} {'last used':>10}"
+    total, n_segments, n_damaged = 0, 0, 0
+    for folder in cache.folders():
+        segments = segments_in(folder)
+        n_damaged += sum(1 for _ in folder.glob(f"*{DAMAGED_SUFFIX}"))
+        if not segments:
+            continue
+        size = sum(map(n_bytes, segments))
+        last = datetime.date.fromtimestamp(max(s.stat().st_mtime for s in segments))
+        here = "  here" if folder.name in used else ""
+        yield (
+            f"{folder.parent.name:12} {folder.name[:16]} {len(segments):>8} {readable_size(size):>10}"
+            f" {last.isoformat():>10}{here}"
+        )
+        total, n_segments = total + size, n_segments + len(segments)
+    aside = f", {n_damaged} damaged set aside" if n_damaged else ""
+    yield f"{cache.root}: {n_segments} segments, {readable_size(total)}{aside}"
+
+
+def naming(dataset: Path) -> Callable[[str], str]:
+    """What to call a key: its first digits and the path that dataset.csv has for it, if there is one."""
+    table = read_dataset(dataset) if dataset.exists() else None
+    paths = {} if table is None else dict(zip(table["key"], table["path"], strict=True))
+    return lambda key: f"{key[:12]} {paths.get(key, '')}".rstrip()
 
 
 def _below(what: str, root: Path) -> str:
@@ -44,7 +81,7 @@ def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
         If nothing, or more than one image, is meant.
     """
     if what.endswith(".h5"):
-        with Reader(Path(what)) as store:
+        with FeatureStore(Path(what)) as store:
             yield f"{what}: {len(store)} rows x {len(store.columns)} columns"
             yield f"blocks      {', '.join(store.blocks)}"
             yield f"fingerprint {store.spec.fingerprint}"
@@ -66,7 +103,7 @@ def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
     for column in table.columns:
         yield f"{column:18} {row[column]}"
     for file in sorted(features.glob("*.h5")):
-        with Reader(file) as store:
+        with FeatureStore(file) as store:
             try:
                 status = Status(int(store.statuses([row["key"]])[0, 0]))
             except MissingRows:

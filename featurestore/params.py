@@ -6,12 +6,14 @@ Owns every key and its range. Refuses to know what the values do. Only a ``__mai
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from featurestore import plugins
+from featurestore.documents import named, read_capped, shown, yaml_values
 from featurestore.errors import MissingData, ParamsError
 from featurestore.images import MAX_PIXELS
 from featurestore.schema import AtLeast, Between, check_keywords, from_mapping
@@ -25,6 +27,7 @@ __all__ = [
     "Params",
     "RuntimeParams",
     "SplitParams",
+    "check_foreign_name",
     "load_params",
     "parse_params",
 ]
@@ -134,6 +137,8 @@ class Params:
     ----------
     extractors, heads : mapping of str to mapping
         Keyword arguments of each plugin's ``build``, defaults filled in.
+    imported : tuple of str
+        Stores of other tools, joined behind those of `features`.
     """
 
     seed: Annotated[int, Between(0, 2**32 - 1)]
@@ -143,6 +148,7 @@ class Params:
     split: SplitParams = field(default_factory=SplitParams)
     extractors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    imported: tuple[str, ...] = ()
     fusion: FusionParams = field(default_factory=FusionParams)
     evaluation: EvaluationParams = field(default_factory=EvaluationParams)
     runtime: RuntimeParams = field(default_factory=RuntimeParams)
@@ -158,18 +164,30 @@ def _check_ranges(params: Params) -> None:
         return
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ParamsError(f"data.group_from: no regular expression: {error}") from None
     if not groups:
-        raise ParamsError(f"data.group_from: {pattern!r} needs one (group) that is the series")
+        raise ParamsError(f"data.group_from: {shown(pattern)} needs one (group) that is the series")
+
+
+def check_foreign_name(name: str) -> None:
+    """Whether rows of another tool may be called so.
+
+    Raises
+    ------
+    ParamsError
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or name == "fused":
+        raise ParamsError(
+            f"imported: {shown(name)}: a name is made of a-z, 0-9 and _, and begins with a letter"
+        )
+    if name in plugins.listing("extractors.zoo"):
+        raise ParamsError(f"imported: {name!r} is one of kyara's own extractors; take another name")
 
 
 def _check_names(params: Params) -> None:
-    if not params.features:
+    if not params.features and not params.imported:
         raise ParamsError(f"features: empty; any of: {', '.join(plugins.listing('extractors.zoo'))}")
-    for i, name in enumerate(params.features):
-        if name in params.features[:i]:
-            raise ParamsError(f"features: {name!r} stands twice")
     known = {
         "extractors": plugins.listing("extractors.zoo"),
         "heads": plugins.listing("classifiers.heads"),
@@ -182,7 +200,13 @@ def _check_names(params: Params) -> None:
     named += [("runtime.engine", params.runtime.engine, known["engines"])]
     for key, name, names in named:
         if name not in names:
-            raise ParamsError(f"{key}: no {name!r}; one of: {', '.join(names)}")
+            raise ParamsError(f"{key}: no {shown(name)}; one of: {', '.join(names)}")
+    for key, chosen in (("features", params.features), ("imported", params.imported)):
+        for name, times in Counter(chosen).items():
+            if key == "imported":
+                check_foreign_name(name)  # it names a file
+            if times > 1:
+                raise ParamsError(f"{key}: {name!r} stands twice")
 
 
 def _plugin_blocks(package: str, key: str, raw: Mapping[str, Any], given: tuple[str, ...]) -> dict[str, Any]:
@@ -210,10 +234,10 @@ def parse_params(raw: Any) -> Params:
     if isinstance(raw, Mapping):
         for block in ("extractors", "heads"):
             if not isinstance(raw.get(block) or {}, Mapping):
-                raise ParamsError(f"{block}: {raw[block]!r} is not a block of keys")
+                raise ParamsError(f"{block}: {shown(raw[block])} is not a block of keys")
             for name, value in dict(raw.get(block) or {}).items():
                 if value is not None and not isinstance(value, Mapping):
-                    raise ParamsError(f"{block}.{name}: {value!r} is not a block of keys")
+                    raise ParamsError(f"{block}.{named(name)}: {shown(value)} is not a block of keys")
         raw = {
             **raw,
             **{b: {k: v or {} for k, v in dict(raw.get(b) or {}).items()} for b in ("extractors", "heads")},
@@ -234,20 +258,13 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     MissingData
         If there is no such file.
     ParamsError
-        If it is not YAML, larger than 1 MiB, or invalid.
+        If it is not YAML, larger than 1 MiB, says more than params could, or is invalid. Nothing in it
+        is ever run.
     """
-    import yaml
-
     try:
-        text = path.read_bytes()
+        raw = yaml_values(read_capped(path, _MAX_BYTES))
     except FileNotFoundError:
         raise MissingData(f"no {path} here; run kyara's commands in the root of its repository") from None
-    if len(text) > _MAX_BYTES:
-        raise ParamsError(f"{path}: larger than {_MAX_BYTES} bytes")
-    try:
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    except ValueError as error:
+        raise ParamsError(f"{path}: {error}") from None
     return parse_params(raw)

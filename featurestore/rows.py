@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from featurestore.spec import FeatureSpec
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     Statuses = npt.NDArray[np.uint8]
 
 __all__ = [
+    "KEY_BYTES",
+    "KeyIndex",
     "StoreRows",
     "ascending",
+    "block_columns",
     "concatenate",
     "empty_rows",
     "find_keys",
@@ -75,12 +78,25 @@ class StoreRows:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def taken(self, places: npt.NDArray[Any]) -> StoreRows:
+        """Some of the rows, by position or by mask."""
+        return StoreRows(self.keys[places], self.values[places], self.status[places])
+
     def sorted(self) -> StoreRows:
         """The same rows in the order of their keys."""
         import numpy as np
 
-        order = np.lexsort(self.keys.T[::-1])
-        return StoreRows(self.keys[order], self.values[order], self.status[order])
+        if len(self) < 2 or ascending(self.keys).all():
+            return self
+        return self.taken(np.lexsort(self.keys.T[::-1]))
+
+    def unique(self) -> StoreRows:
+        """The first row of each key, in the order of their keys."""
+        import numpy as np
+
+        rows = self.sorted()  # stable
+        first = np.r_[True, ascending(rows.keys)] if len(rows) else np.ones(0, dtype=bool)
+        return rows if first.all() else rows.taken(first)
 
 
 def empty_rows(spec: FeatureSpec) -> StoreRows:
@@ -106,11 +122,45 @@ def concatenate(parts: list[StoreRows], spec: FeatureSpec) -> StoreRows:
 
 def ascending(keys: Keys) -> npt.NDArray[np.bool_]:
     """Whether each key is above the one before, shape (n - 1,)."""
-    words = keys.view(">u8").reshape(len(keys), 4)
+    import numpy as np
+
+    words = np.ascontiguousarray(keys).view(">u8").reshape(len(keys), 4)
     above = words[1:, 3] > words[:-1, 3]
     for i in (2, 1, 0):
         above = (words[1:, i] > words[:-1, i]) | ((words[1:, i] == words[:-1, i]) & above)
     return above
+
+
+class KeyIndex:
+    """Ascending unique keys, ready to be searched more than once.
+
+    Parameters
+    ----------
+    keys : ndarray of uint8, shape (n, 32)
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        import numpy as np
+
+        self._keys = np.ascontiguousarray(keys)
+        self._first = self._keys.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
+        #: if two keys share 64 bits: no sha256 is known to, but a test may
+        self._table: dict[bytes, int] = {}
+        if np.any(self._first[1:] == self._first[:-1]):
+            self._table = {row.tobytes(): i for i, row in enumerate(self._keys)}
+
+    def find(self, wanted: Keys) -> npt.NDArray[np.intp]:
+        """Position of each wanted key, shape (m,); -1 where it is not there."""
+        import numpy as np
+
+        if not len(self._keys) or not len(wanted):
+            return np.full(len(wanted), -1, dtype=np.intp)
+        wanted = np.ascontiguousarray(wanted)
+        if self._table:
+            return np.array([self._table.get(row.tobytes(), -1) for row in wanted], dtype=np.intp)
+        places = np.searchsorted(self._first, wanted.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64))
+        places = np.minimum(places, len(self._keys) - 1)
+        return np.where((self._keys[places] == wanted).all(axis=1), places, -1)
 
 
 def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
@@ -125,18 +175,7 @@ def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
     -------
     ndarray of intp, shape (m,)
     """
-    import numpy as np
-
-    if not len(sorted_keys) or not len(wanted):
-        return np.full(len(wanted), -1, dtype=np.intp)
-    sorted_keys, wanted = np.ascontiguousarray(sorted_keys), np.ascontiguousarray(wanted)
-    first = sorted_keys.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
-    if np.any(first[1:] == first[:-1]):  # two keys share 64 bits: no sha256 is known to, but a test may
-        table = {row.tobytes(): i for i, row in enumerate(sorted_keys)}
-        return np.array([table.get(row.tobytes(), -1) for row in wanted], dtype=np.intp)
-    places = np.searchsorted(first, wanted.view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64))
-    places = np.minimum(places, len(first) - 1)
-    return np.where((sorted_keys[places] == wanted).all(axis=1), places, -1)
+    return KeyIndex(sorted_keys).find(wanted)
 
 
 def without(keys: Keys, known: Keys) -> Keys:
@@ -144,6 +183,16 @@ def without(keys: Keys, known: Keys) -> Keys:
     import numpy as np
 
     return keys[find_keys(known[np.lexsort(known.T[::-1])], keys) < 0]
+
+
+def block_columns(columns: Sequence[str], blocks: Sequence[str]) -> list[npt.NDArray[np.bool_]]:
+    """Which columns belong to each block, a mask (d,) a block; a store that was not joined is one block."""
+    import numpy as np
+
+    if len(blocks) == 1:
+        return [np.ones(len(columns), dtype=bool)]
+    owner = np.array([column.split("/", 1)[0] for column in columns])
+    return [owner == block for block in blocks]
 
 
 def not_finite(values: Values, fine: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

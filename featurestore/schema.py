@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+from featurestore.documents import named, shown
 from featurestore.errors import ParamsError
 
 __all__ = [
@@ -128,7 +129,7 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
         checked = check_value(args[0], value, key)
         for rule in args[1:]:
             if not rule.allows(checked):
-                raise _OutOfRangeError(f"{key}: {value!r} is out of range; {rule}")
+                raise _OutOfRangeError(f"{key}: {shown(value)} is out of range; {rule}")
         return checked
     if origin is Literal:
         for choice in args:
@@ -149,17 +150,17 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
     elif kind in (int, str, bool, type(None)) and type(value) is kind:
         return value
     elif origin in (Mapping, dict) and isinstance(value, Mapping):
-        return {str(k): check_value(args[1], v, f"{key}.{k}") for k, v in value.items()}
+        return {str(k): check_value(args[1], v, f"{key}.{named(k)}") for k, v in value.items()}
     said = _say(kind)
     joint = "is not" if said.startswith(("one of", "a ", "true", "null")) else "is not a"
-    raise ParamsError(f"{key}: {value!r} {joint} {said}")
+    raise ParamsError(f"{key}: {shown(value)} {joint} {said}")
 
 
 def _check_known(given: Mapping[str, Any], known: typing.Iterable[str], key: str) -> None:
     known = list(known)
     for name in given:
         if name not in known:
-            where = f"{key}.{name}" if key else str(name)
+            where = f"{key}.{named(name)}" if key else named(name)
             raise ParamsError(f"{where}: unknown key; known here: {', '.join(known) or 'none'}")
 
 
@@ -167,7 +168,7 @@ def _as_mapping(raw: Any, key: str) -> Mapping[str, Any]:
     if raw is None:
         return {}
     if not isinstance(raw, Mapping):
-        raise ParamsError(f"{key or 'params.yaml'}: {raw!r} is not a block of keys")
+        raise ParamsError(f"{key or 'params.yaml'}: {shown(raw)} is not a block of keys")
     return raw
 
 

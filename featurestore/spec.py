@@ -25,6 +25,7 @@ class Status(enum.IntEnum):
 
     OK = 0
     NO_FACE = 1
+    NOT_GIVEN = 2  # another tool, whose rows were imported, has none for this picture
 
 
 def canonical_json(value: Any) -> str:
@@ -56,6 +57,8 @@ class FeatureSpec:
         File name to sha256; empty if none. Detectors count as weights.
     fitted_on : str
         Digest of the train keys and labels, for an extractor that learns; else empty.
+    decoder : int
+        Version of the decoder that the pixels came from.
     """
 
     name: str
@@ -64,17 +67,18 @@ class FeatureSpec:
     columns: tuple[str, ...]
     weights: Mapping[str, str] = field(default_factory=dict)
     fitted_on: str = ""
+    decoder: int = DECODER_VERSION
 
     def __post_init__(self) -> None:
         if len(set(self.columns)) != len(self.columns):
             raise ValueError(f"{self.name}: column names must be unique")
 
     def to_json(self) -> str:
-        """Canonical JSON of the spec and the decoder's version."""
+        """Canonical JSON of every attribute."""
         return canonical_json(
             {
                 "columns": list(self.columns),
-                "decoder": DECODER_VERSION,
+                "decoder": self.decoder,
                 "fitted_on": self.fitted_on,
                 "name": self.name,
                 "params": dict(self.params),
@@ -85,7 +89,13 @@ class FeatureSpec:
 
     @classmethod
     def from_json(cls, text: str) -> FeatureSpec:
-        """Inverse of `to_json` (the decoder's version is dropped: it is checked by fingerprint)."""
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If the text is no spec.
+        """
         raw = json.loads(text)
         return cls(
             name=raw["name"],
@@ -94,6 +104,7 @@ class FeatureSpec:
             columns=tuple(raw["columns"]),
             weights=raw["weights"],
             fitted_on=raw["fitted_on"],
+            decoder=raw["decoder"],
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""One extractor's canonical HDF5 file: `write_store` and `Reader`.
+"""One extractor's canonical HDF5 file: `write_store` and `FeatureStore`.
 
 The bytes depend on the spec, the keys, the statuses and the values alone (``hdf5``). Refuses to know
 extractors, caches and data sets.
@@ -6,52 +6,61 @@ extractors, caches and data sets.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from featurestore.errors import MissingData, MissingRows, StoreDamaged, StoreError
-from featurestore.files import atomic_file
-from featurestore.hdf5 import digests, structure, write_to
-from featurestore.rows import KEY_BYTES, StoreRows, ascending, find_keys, pack_keys
-from featurestore.spec import FeatureSpec
+from featurestore.files import atomic_file, write_all
+from featurestore.hdf5 import MEND, PREAMBLE_BYTES, Structure, check_preamble, digest_of, pieces_of, structure
+from featurestore.rows import KEY_BYTES, StoreRows, ascending, find_keys, pack_keys, unpack_keys
+from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas as pd
 
     from featurestore.rows import Keys, Statuses, Values
 
-__all__ = ["Reader", "write_store"]
+__all__ = ["FeatureStore", "write_store"]
 
 
 def write_store(path: Path, spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> None:
-    """Write the canonical store, all or nothing; see `write_to`."""
+    """Write the canonical store, all or nothing; see `featurestore.hdf5.pieces_of`."""
+    pieces = pieces_of(spec, rows.sorted(), blocks)
     with atomic_file(path) as stream:
-        write_to(stream, spec, rows.sorted(), blocks)
+        for piece in pieces:
+            write_all(stream, piece)
 
 
-class Reader:
-    """A store, read-only.
+class FeatureStore:
+    """A store, read-only: features by the sha256 of the pictures' files.
 
-    Opening checks the structure, not every byte: `verify` does that. A file from elsewhere is
-    refused if it holds links, virtual or external datasets, filters, other types or shapes, or
-    declares more than the file has.
+    Opening reads the structure, the spec and the keys, not the rows. A file from elsewhere is refused
+    if it holds links, virtual or external datasets, filters, other types or shapes, or declares more
+    than the file has. With ``check`` every byte is hashed before any of it is believed.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
+    check : bool
+        Read the whole file and compare its hash first, at the speed of memory; the rows that are
+        asked for later come out of what was read.
 
     Attributes
     ----------
     spec : FeatureSpec
-    columns : tuple of str
     blocks : tuple of str
-        What the columns of ``status`` belong to.
+        What the columns of ``status`` belong to: one name, or, in a joined store, one an extractor.
     keys : ndarray of uint8, shape (n, 32)
-        Ascending.
+        Ascending; `featurestore.rows.unpack_keys` makes texts of them.
+    fingerprint, digest : str
+        Sha256 of the spec, and of everything.
 
     Raises
     ------
@@ -61,63 +70,117 @@ class Reader:
     --------
     >>> import tempfile, numpy as np
     >>> from featurestore.rows import StoreRows, pack_keys
-    >>> spec = FeatureSpec("toy", 1, {}, ("a", "b"))
     >>> keys = ["11" * 32, "22" * 32]
-    >>> rows = StoreRows(pack_keys(keys), np.ones((2, 2), np.float32), np.zeros((2, 1), np.uint8))
+    >>> values = np.array([[1, 2], [3, 4]], np.float32)
     >>> path = Path(tempfile.mkdtemp()) / "toy.h5"
-    >>> write_store(path, spec, rows)
-    >>> with Reader(path) as store:
-    ...     store.matrix(keys[:1])
-    array([[1., 1.]], dtype=float32)
+    >>> write_store(
+    ...     path,
+    ...     FeatureSpec("toy", 1, {}, ("width", "height")),
+    ...     StoreRows(pack_keys(keys), values, np.zeros((2, 1), np.uint8)),
+    ... )
+
+    >>> store = FeatureStore(path)
+    >>> len(store), store.columns
+    (2, ('width', 'height'))
+
+    Rows come in the order in which they are asked for; a key that is not there is an error.
+
+    >>> store.matrix(["22" * 32, "11" * 32])
+    array([[3., 4.],
+           [1., 2.]], dtype=float32)
+    >>> store.matrix(["33" * 32])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    featurestore.errors.MissingRows: 1 of 1 images have no row in ...toy.h5; run: dvc repro
+
+    As a table:
+
+    >>> store.frame()["height"].tolist()
+    [2.0, 4.0]
+
+    Bit by bit, or mapped into memory: neither loads the file whole.
+
+    >>> [batch.values.shape for batch in store.iter_batches(1)]
+    [(1, 2), (1, 2)]
+    >>> type(store.values).__name__, float(store.values[1, 0])
+    ('memmap', 3.0)
+    >>> store.close()
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, *, check: bool = False) -> None:
+        self.path = Path(path)
+        self._whole: npt.NDArray[np.uint8] | None = None
         try:
-            self._stream = path.open("rb", buffering=0)
+            self._stream = cast("BinaryIO", self.path.open("rb", buffering=0))
         except FileNotFoundError:
             raise MissingData(f"{path}: no such store; run: dvc repro") from None
         except IsADirectoryError:
             raise StoreError(f"{path}: a folder, not a store") from None
         try:
-            self._open()
+            self._open(check)
         except BaseException:
             self._stream.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, check: bool) -> None:
+        self._hash = check_preamble(self._stream.read(PREAMBLE_BYTES), str(self.path))
+        if check:
+            self._check()
+        try:
+            found = structure(self._stream, self._n_bytes(), str(self.path))
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+            text = " ".join(str(error).split())[:160]
+            raise StoreDamaged(f"{self.path}: not a readable store ({text}); {MEND}") from None
+        self._layout, self.fingerprint, self.digest = found.layout, found.fingerprint, found.digest
+        self._check_declared(found)
+
+    def _n_bytes(self) -> int:
+        return os.fstat(self._stream.fileno()).st_size
+
+    def _check(self) -> None:
+        """Read every byte into one buffer and compare its hash with the preamble's."""
+        import numpy as np
+        import xxhash
+
+        whole = np.empty(self._n_bytes(), dtype=np.uint8)
+        self._stream.seek(0)
+        self._fill(whole)
+        if xxhash.xxh3_128_hexdigest(whole[PREAMBLE_BYTES:].data) != self._hash:
+            raise StoreDamaged(f"{self.path}: its bytes are not those that were written; {MEND}")
+        self._whole = whole
+
+    def _check_declared(self, found: Structure) -> None:
+        """Whether spec, blocks, keys and shapes agree with each other."""
         import numpy as np
 
-        size = os.fstat(self._stream.fileno()).st_size
-        try:
-            attributes, self._layout = structure(self._stream, size, str(self.path))
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            said = " ".join(str(error).split())[:160]
-            raise StoreDamaged(
-                f"{self.path}: not a readable store ({said}); delete it and run: dvc repro"
-            ) from None
-        shapes = {name: shape for name, (shape, _, _) in self._layout.items()}
+        shapes = {name: shape for name, (shape, _, _) in found.layout.items()}
         n = shapes["key"][0]
         if shapes["key"] != (n, KEY_BYTES) or shapes["value"][0] != n or shapes["status"][0] != n:
             raise StoreDamaged(f"{self.path}: key, value and status disagree in length")
+        spec_json = self._read("spec").tobytes()
         try:
-            self.spec = FeatureSpec.from_json(self._read("spec").tobytes().decode())
+            self.spec = FeatureSpec.from_json(spec_json.decode())
             self.blocks = tuple(self._read("block").tobytes().decode().split("\n"))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreDamaged(f"{self.path}: its spec cannot be read ({error})") from None
-        self.fingerprint, self.digest, self.xxh3 = (
-            str(attributes[k]) for k in ("fingerprint", "digest", "xxh3")
-        )
+            canonical = self.spec.to_json().encode() == spec_json
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise StoreDamaged(f"{self.path}: its spec cannot be read ({error}); {MEND}") from None
+        if not canonical or hashlib.sha256(spec_json).hexdigest() != self.fingerprint:
+            raise StoreDamaged(f"{self.path}: its spec is not that of its fingerprint; {MEND}")
         if shapes["value"][1] != len(self.spec.columns) or shapes["status"][1] != len(self.blocks):
-            raise StoreDamaged(f"{self.path}: columns or blocks disagree with the spec")
+            raise StoreDamaged(f"{self.path}: columns or blocks disagree with the spec; {MEND}")
         self.keys: Keys = self._read("key")
         if n > 1 and not np.all(ascending(self.keys)):
-            raise StoreDamaged(f"{self.path}: keys are not unique and ascending")
+            raise StoreDamaged(f"{self.path}: keys are not unique and ascending; {MEND}")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the d columns."""
         return self.spec.columns
+
+    @property
+    def coverage(self) -> Mapping[str, float]:
+        """Per block, the share of its rows that could be computed; 1 where there are none."""
+        fine = self._read("status") == Status.OK
+        return {name: float(fine[:, i].mean()) if len(fine) else 1.0 for i, name in enumerate(self.blocks)}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -134,41 +197,65 @@ class Reader:
         """Let go of the file."""
         self._stream.close()
 
+    def _fill(self, array: npt.NDArray[Any]) -> None:
+        """Fill an array from where the stream stands: one call takes it all, up to what the system allows."""
+        view = array.reshape(-1).view("u1").data
+        while view:
+            try:
+                count = self._stream.readinto(view)  # type: ignore[attr-defined]
+            except OSError as error:
+                if error.errno == errno.ESTALE:  # removed by another machine
+                    raise MissingData(f"{self.path}: no such store any more; run: dvc repro") from None
+                raise StoreDamaged(f"{self.path}: cannot be read ({error.strerror}); {MEND}") from None
+            if not count:
+                raise StoreDamaged(f"{self.path}: ends early; {MEND}")
+            view = view[count:]
+
     def _read(self, name: str) -> npt.NDArray[Any]:
-        """One whole dataset, in one large read after another into one buffer."""
+        """One whole dataset."""
         import numpy as np
 
         shape, dtype, offset = self._layout[name]
+        if self._whole is not None:
+            n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            return self._whole[offset : offset + n_bytes].view(dtype).reshape(shape)
         array = np.empty(shape, dtype=dtype)
-        if not array.size:
-            return array
-        view = array.reshape(-1).view("u1").data
-        self._stream.seek(offset)
-        while view:  # one call takes it all, but for the 2 GiB that an operating system may stop at
-            count = self._stream.readinto(view)
-            if not count:
-                raise StoreDamaged(f"{self.path}: ends early")
-            view = view[count:]
+        if array.size:
+            self._stream.seek(offset)
+            self._fill(array)
         return array
 
+    def _mapped(self, name: str) -> npt.NDArray[Any]:
+        """One dataset of the file that was opened, whatever its name means now; mapped, read-only."""
+        import numpy as np
+
+        shape, dtype, offset = self._layout[name]
+        if not all(shape):
+            return np.empty(shape, dtype)
+        return np.memmap(self._stream, dtype=dtype, mode="r", offset=offset, shape=shape)
+
+    @property
+    def values(self) -> Values:
+        """All rows in the order of `keys`, mapped into memory, read-only: float32 (n, d)."""
+        values: Values = self._mapped("value")
+        return values
+
     def rows(self) -> StoreRows:
-        """Every row, in the order of the keys."""
+        """Every row, in the order of the keys, in memory."""
         return StoreRows(self.keys, self._read("value"), self._read("status"))
 
     def verify(self) -> StoreRows:
-        """Every row, after each byte of them was checked.
+        """Every row, after each byte of the file was checked, and the sha256 of all it says.
 
         Raises
         ------
         StoreDamaged
-            If any byte of spec, keys, statuses or values is not what was written.
         """
+        if self._whole is None:
+            self._check()
         rows = self.rows()
-        digest, fast = digests(self._read("spec").tobytes(), self._read("block").tobytes(), rows)
-        if (digest, fast) != (self.digest, self.xxh3) or self.spec.fingerprint != self.fingerprint:
-            raise StoreDamaged(
-                f"{self.path}: its bytes are not those that were written; delete it and run: dvc repro"
-            )
+        if digest_of(self._read("spec").tobytes(), self._read("block").tobytes(), rows) != self.digest:
+            raise StoreDamaged(f"{self.path}: its rows are not those of its digest; {MEND}")
         return rows
 
     def positions(self, keys: Sequence[str] | Keys) -> npt.NDArray[np.intp]:
@@ -189,21 +276,65 @@ class Reader:
         return places
 
     def matrix(self, keys: Sequence[str] | Keys) -> Values:
-        """Values of the given keys, in their order: float32 (n, d), NaN where not ok."""
+        """Values of the given keys, in their order: float32 (n, d), NaN where not ok.
+
+        Raises
+        ------
+        MissingRows
+        """
         values: Values = self._take("value", self.positions(keys))
         return values
 
     def statuses(self, keys: Sequence[str] | Keys) -> Statuses:
-        """Statuses of the given keys, in their order: uint8 (n, b)."""
+        """Statuses of the given keys, in their order: uint8 (n, b).
+
+        Raises
+        ------
+        MissingRows
+        """
         status: Statuses = self._take("status", self.positions(keys))
         return status
 
+    def frame(self, keys: Sequence[str] | Keys | None = None) -> pd.DataFrame:
+        """A table of float32 with the columns' names, indexed by key in hexadecimal.
+
+        Parameters
+        ----------
+        keys : sequence of str, or ndarray of uint8 (n, 32), or None
+            None = every row.
+
+        Raises
+        ------
+        MissingRows
+        """
+        import numpy as np
+        import pandas as pd
+
+        if keys is None:
+            keys = self.keys
+        texts = unpack_keys(keys) if isinstance(keys, np.ndarray) else list(keys)
+        index = pd.Index(texts, name="key", dtype=object)
+        return pd.DataFrame(self.matrix(keys), index=index, columns=list(self.columns))
+
+    def iter_batches(self, size: int) -> Iterator[StoreRows]:
+        """Rows in the order of the keys, at most ``size`` at a time; the file is never loaded whole.
+
+        Raises
+        ------
+        ValueError
+            If ``size`` is not above 0.
+        """
+        if size < 1:
+            raise ValueError(f"size: {size}; it must be above 0")
+        values, status = self._mapped("value"), self._mapped("status")
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield StoreRows(self.keys[part], values[part].copy(), status[part].copy())
+
     def _take(self, name: str, places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Some rows: from the memory map if they are few, else from one large read."""
+        """Some rows: from memory if they are there, the memory map if they are few, else one large read."""
         import numpy as np
 
-        shape, dtype, offset = self._layout[name]
-        if not len(places) or len(places) * 8 > shape[0]:
-            return self._read(name)[places]
-        mapped = np.memmap(self.path, dtype=dtype, mode="r", offset=offset, shape=shape)
-        return np.array(mapped[places])
+        if self._whole is None and len(places) and len(places) * 8 <= self._layout[name][0][0]:
+            return np.array(self._mapped(name)[places])
+        return self._read(name)[places]

@@ -11,7 +11,7 @@ from pathlib import Path
 from featurestore.errors import MissingRows
 from featurestore.files import sha256_of
 from featurestore.spec import Status
-from featurestore.store import Reader, write_store
+from featurestore.store import FeatureStore, write_store
 
 __all__ = ["check_store"]
 
@@ -25,7 +25,7 @@ def check_store(path: Path) -> None:
     """
     import numpy as np
 
-    with Reader(path) as store:
+    with FeatureStore(path) as store:
         rows = store.verify()
         assert len(set(store.columns)) == len(store.columns), "columns are not unique"
         assert rows.values.dtype == np.float32, "values are not float32"

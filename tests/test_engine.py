@@ -62,6 +62,10 @@ def load(item: int) -> np.ndarray:
     return np.full((1, 1, 3), item, np.uint8)
 
 
+def keep(batch: list[int], rows: Rows) -> None:
+    assert len(rows.values) == len(batch)
+
+
 def batches(n: int) -> list[list[int]]:
     return [[i] for i in range(n)]
 
@@ -69,7 +73,9 @@ def batches(n: int) -> list[list[int]]:
 def test_a_device_is_given_the_next_batch_before_the_last_one_is_awaited() -> None:
     extractor = Stages()
     assert isinstance(extractor, Staged)
-    found = {batch[0]: rows.values[0, 0] for batch, rows in local.run(extractor, batches(6), load, workers=3)}
+    found = {
+        batch[0]: rows.values[0, 0] for batch, rows in local.run(extractor, batches(6), load, keep, workers=3)
+    }
     assert found == {i: i for i in range(6)}
     assert [what for what, _ in extractor.told[:3]] == ["launch", "launch", "finish"]
     assert [what for what, _ in extractor.told[-2:]] == ["finish", "finish"]
@@ -80,7 +86,7 @@ def test_a_device_is_given_the_next_batch_before_the_last_one_is_awaited() -> No
 def test_what_was_launched_before_an_error_is_finished() -> None:
     extractor, found = Stages(fail_at=3), []
     try:
-        for batch, _ in local.run(extractor, batches(9), load, workers=1):
+        for batch, _ in local.run(extractor, batches(9), load, keep, workers=1):
             found.append(batch[0])
     except RuntimeError as error:
         assert str(error) == "batch 3"  # noqa: PT017
@@ -103,14 +109,14 @@ class Slow:
 
 
 def test_a_slow_batch_holds_no_other_back() -> None:
-    done = [batch[0] for batch, _ in local.run(Slow(), batches(4), load, workers=2)]
+    done = [batch[0] for batch, _ in local.run(Slow(), batches(4), load, keep, workers=2)]
     assert sorted(done) == [0, 1, 2, 3]
     assert done[0] != 0
 
 
 def test_nothing_more_is_begun_when_nobody_asks() -> None:
     extractor = Slow()
-    rows = local.run(extractor, batches(100), load, workers=2)
+    rows = local.run(extractor, batches(100), load, keep, workers=2)
     next(rows)
     rows.close()
     assert extractor.n_calls <= 8

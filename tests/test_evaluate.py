@@ -26,7 +26,6 @@ from featurestore.errors import (
     KyaraError,
     MissingData,
     MissingRows,
-    NonFiniteRow,
     ParamsError,
     SplitError,
 )
@@ -201,24 +200,6 @@ def test_a_missing_file_names_the_stage_that_makes_it(tmp_path: Path, name: str,
     with pytest.raises(MissingData, match=rf"no .*{name} here; run: dvc repro {stage}$") as error:
         read(tmp_path)
     assert error.value.exit_code == 4
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_row_that_says_ok_and_is_not_finite_names_file_and_picture(
-    tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    s = study()
-    values = s.features.to_numpy().copy()
-    values[7, 2] = value
-    monkeypatch.setattr("featurestore.hdf5._check_rows", lambda *_: None)  # a store from elsewhere
-    write_house(tmp_path, s, values=values)
-    with pytest.raises(NonFiniteRow) as error:
-        read(tmp_path)
-    assert error.value.exit_code == 3
-    assert str(error.value) == (
-        f"{tmp_path / 'features.h5'}: the row of {s.paths[7]} says ok and holds {value} in toy/c2 "
-        "(1 such rows); run: dvc repro -sf extract@toy && dvc repro"
-    )
 
 
 def test_nan_is_welcome_where_the_status_says_why(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"heads__mlp__hidden": [64, 0]}, "heads.mlp.hidden[1]: 0 is out of range; 1 or more"),
         ({"heads": "svm"}, "heads: 'svm' is not a block of keys"),
         ({"extractors": ["design"]}, "extractors: ['design'] is not a block of keys"),
+        ({"imported": ["../../elsewhere"]}, "imported: '../../elsewhere': a name is made of a-z, 0-9 and _"),
+        ({"imported": ["x" * 10**6]}, "imported: 'xxx"),
+        ({"imported": ["clip"]}, "imported: 'clip' is one of kyara's own extractors"),
+        ({"imported": ["mine", "mine"]}, "imported: 'mine' stands twice"),
         ({"evaluation__folds": 1}, "evaluation.folds: 1 is out of range; 2 or more"),
     ],
 )
@@ -88,13 +93,115 @@ def test_no_params_file_is_something_missing(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
 
 
+def laughs(levels: int, form: str = "[%s]", times: int = 9) -> bytes:
+    """Each line holds the one before several times; ``form`` says how."""
+    lines = [f"a{i}: &a{i} {form % ', '.join([f'*a{i - 1}'] * times)}" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 {k: v}", *lines]).encode()
+
+
+def refused(folder: Path, data: bytes) -> str:
+    (folder / "params.yaml").write_bytes(data)
+    with pytest.raises(ParamsError) as caught:
+        load_params(folder / "params.yaml")
+    said = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert "params.yaml: " in said
+    assert "\n" not in said
+    assert len(said) < 500
+    return said
+
+
 @pytest.mark.parametrize(
-    "text", ["seed: [1", "- 1\n- 2\n", "!!python/object/apply:os.system ['true']", "\x00"]
+    ("data", "said"),
+    [
+        pytest.param(b"seed: [1", "not YAML: ", id="unfinished"),
+        pytest.param(b"a: b: c", "(line 1)", id="no_yaml"),
+        pytest.param(b"seed: 1\n---\nseed: 2", "another document", id="two_documents"),
+        pytest.param(b"seed: \x00", "unacceptable character #x0000", id="nul"),
+        pytest.param(b"seed: \xff", "invalid start byte", id="no_utf8"),
+        pytest.param(b"seed: \xed\xa0\x80", "invalid continuation byte", id="surrogate"),
+        pytest.param(b"? [a]\n: b", "unhashable key", id="list_as_key"),
+        pytest.param(b"seed: 2001-13-45", "month must be in 1..12", id="no_date"),
+        pytest.param(b"seed: !!bool perhaps", "not what its form or tag says", id="no_bool"),
+        pytest.param(b"seed: !!timestamp soon", "not what its form or tag says", id="no_time"),
+        pytest.param(b"seed: " + b"9" * 10_000, "of more than 3000 characters (line 1)", id="huge_number"),
+        pytest.param(b"seed: 1" + b":59" * 10_000, "of more than 3000 characters", id="huge_sexagesimal"),
+        pytest.param(b"[" * 100_000, "nested deeper than 50", id="deep_lists"),
+        pytest.param(b"- " * 100_000, "nested deeper than 50", id="deep_items"),
+        pytest.param(b"{a: " * 60 + b"}" * 60, "nested deeper than 50", id="deep_blocks"),
+        pytest.param(b"features: &a [*a]", "nested deeper than 50", id="in_itself"),
+        pytest.param(laughs(12), "more than 100000 values, aliases written out", id="billion_laughs"),
+        pytest.param(laughs(12, "{<<: [%s]}"), "aliases written out (line ", id="billion_merges"),
+        pytest.param(laughs(80, times=1), "nested deeper than 50 (line 50)", id="chain_of_aliases"),
+        pytest.param(b"seed: " + b" " * (1 << 20), "larger than 1048576 bytes", id="too_large"),
+    ],
+)  # fmt: skip
+def test_what_is_no_yaml_of_params_is_one_line(data: bytes, said: str, tmp_path: Path) -> None:
+    assert said in refused(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!!python/object/apply:os.system ['touch run']",
+        "!!python/object/new:os.system ['touch run']",
+        "!!python/object:pathlib.Path {}",
+        "!!python/name:os.system ''",
+        "!!python/module:os ''",
+        "!!python/tuple [1]",
+        "!own {}",
+    ],
 )
-def test_what_is_no_yaml_block_is_refused_and_runs_nothing(text: str, tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(ParamsError):
-        load_params(tmp_path / "params.yaml")
+def test_a_tag_makes_nothing_of_python_and_runs_nothing(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "could not determine a constructor for the tag" in refused(tmp_path, f"seed: {value}".encode())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "make"), [("fifo", os.mkfifo), ("folder", Path.mkdir)])
+def test_what_is_no_file_is_refused_and_waits_for_nobody(name: str, make: Any, tmp_path: Path) -> None:
+    make(tmp_path / name)
+    with pytest.raises(ParamsError, match=f"{name}: not a file"):
+        load_params(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": "x" * 10**6}, "seed: 'xxxxx"),
+        ({"seed": [[list(range(1000))] * 1000] * 1000}, "seed: [[[0, 1, 2, 3, 4, 5, ...], "),
+        ({"model": "x" * 10**6}, "model: no 'xxxxx"),
+        ({"x" * 10**6: 1}, "unknown key; known here: seed"),
+        ({"heads": {"svm": {"x" * 10**6: 1}}}, "heads.svm.'xxxxx"),
+        ({"heads": {"x" * 10**6: 1}}, "1 is not a block of keys"),
+        ({"extractors": "x" * 10**6}, "extractors: 'xxxxx"),
+        ({"features": ["nosuch"] * 10**5}, "features: no 'nosuch'"),
+        ({"features": ["design"] * 10**5}, "features: 'design' stands twice"),
+        ({"data__group_from": "(" * 10**4}, "data.group_from: no regular expression"),
+        ({"data__group_from": "(x{99999999999})"}, "data.group_from: no regular expression"),
+        ({"data__group_from": "x" * 10**6}, "needs one (group) that is the series"),
+    ],
+)
+def test_a_value_of_any_size_is_one_line_of_sane_length(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_params(given(**changes))
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_anchors_and_merged_blocks_work(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("features: &all [design, dlib]\nseed: 1\nmodel: mlp\nheads: {mlp: {hidden: &h [8, 8]}}\n")
+    assert load_params(path).features == ("design", "dlib")
+    path.write_text(
+        "features: [design]\nseed: &n 7\nmodel: rf\n"
+        "heads:\n  rf: &trees {n_estimators: 5}\n  extratrees: {<<: *trees, n_estimators: *n}\n"
+    )
+    params = load_params(path)
+    assert params.heads["rf"]["n_estimators"] == 5
+    assert params.heads["extratrees"]["n_estimators"] == params.seed == 7
 
 
 def test_an_experiment_changes_one_line_of_the_committed_params(

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 import yaml
 from conftest import ROOT, encoded, picture
 from zoo_weights import MADE
+
+from featurestore.store import FeatureStore
 
 QUICK = {
     "rf": {"n_estimators": 10},
@@ -82,7 +85,16 @@ def draw(root: Path, label: str, seed: int, series: int) -> Path:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
+def repository(template: Path, tmp_path: Path) -> Repository:
+    """A repository in which `dvc repro` was run and committed; each test has its own."""
+    shutil.copytree(template / "clone", tmp_path / "clone", symlinks=True)
+    shutil.copytree(template / "rows", tmp_path / "rows")
+    return Repository(tmp_path / "clone", tmp_path / "rows")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("template")
     root = tmp_path / "clone"
     root.mkdir()
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
@@ -108,7 +120,7 @@ def repository(tmp_path: Path) -> Repository:
     made.run("dvc", "repro", "-q")
     made.run("git", "add", "-A")
     made.run("git", "commit", "-qm", "first run")
-    return made
+    return tmp_path
 
 
 def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Repository) -> None:
@@ -141,6 +153,95 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
     shutil.rmtree(r.root.parent / "rows")
     assert "design: 48 rows extracted, 0 reused" in r.run("dvc", "repro", "--force", "-s", "extract@design")
     assert r.digest("features/design.h5") == before
+
+
+def extracted(said: str) -> int:
+    """Rows that a run of the stage says it computed; the stage must have run."""
+    (n,) = re.findall(r"^design: (\d+) rows extracted", said, flags=re.MULTILINE)
+    return int(n)
+
+
+def test_what_is_deleted_or_damaged_comes_back_the_same(repository: Repository) -> None:
+    r = repository
+    lock, store = r.digest("dvc.lock"), r.digest("features/design.h5")
+    rows = r.root.parent / "rows"
+
+    # only the stores: every row is in the cache
+    shutil.rmtree(r.root / "features")
+    assert extracted(r.run("dvc", "repro")) == 0
+    assert (r.digest("dvc.lock"), r.digest("features/design.h5")) == (lock, store)
+
+    # the stores and the cache: every row is computed
+    shutil.rmtree(r.root / "features")
+    shutil.rmtree(rows)
+    assert extracted(r.run("dvc", "repro")) == 48
+    assert (r.digest("dvc.lock"), r.digest("features/design.h5")) == (lock, store)
+
+    # a flipped byte in a segment and in the store: named, set aside, and only those rows computed
+    segment = sorted(rows.rglob("*.h5"))[0]
+    with FeatureStore(segment) as reader:
+        n_lost = len(reader)
+    for file in (segment, r.root / "features" / "design.h5"):
+        file.chmod(0o644)
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 16
+        file.write_bytes(data)
+    said = r.run("python", "-m", "featurestore", "verify", fails=True)
+    assert f"{segment}: its sha256 is not its name" in said
+    assert "features/design.h5: its bytes are not those that were written" in said
+    r.run("python", "-m", "featurestore", "repair")
+    assert extracted(r.run("dvc", "repro")) == n_lost
+    assert (r.digest("dvc.lock"), r.digest("features/design.h5")) == (lock, store)
+    assert "0 damaged" in r.run("python", "-m", "featurestore", "verify")
+    assert r.run("git", "status", "--porcelain") == ""
+
+    # other params, and back
+    r.change(extractors={"design": {"fit": "pad"}})
+    assert extracted(r.run("dvc", "repro", "fuse")) == 48
+    r.change(extractors={"design": {"fit": "crop"}})
+    assert extracted(r.run("dvc", "repro", "fuse")) == 0
+    assert r.digest("features/design.h5") == store
+
+
+def test_revisions_are_compared_and_name_what_gc_keeps(repository: Repository) -> None:
+    r = repository
+    r.change(extractors={"design": {"fit": "pad"}})
+    r.run("dvc", "repro", "fuse")
+    said = r.run("python", "-m", "featurestore", "diff", "HEAD")
+    assert "design: HEAD -> the working tree" in said
+    assert "  spec params.fit: crop -> pad" in said
+    assert re.search(r"rows: 0 added, 0 removed, \d+ changed", said)
+    r.run("git", "commit", "-qam", "pad")
+    said = r.run("python", "-m", "featurestore", "diff", "HEAD~1", "HEAD")
+    assert "  spec params.fit: crop -> pad" in said
+    assert "nosuch" in r.run("python", "-m", "featurestore", "diff", "nosuch", fails=True)
+
+    gc = ("python", "-m", "featurestore", "gc", "--older-than", "0")
+    assert "gc: 0 files" in r.run(*gc, "--keep-all")
+    assert "gc: 0 files" in r.run(*gc, "--keep", "HEAD~1", "HEAD")
+    said = r.run(*gc, "--keep", "HEAD")  # the rows of `crop` are of no use to it
+    assert "not named" in said
+    r.run("git", "checkout", "-q", "HEAD~1", "--", "params.yaml", "dvc.lock")
+    r.run("dvc", "checkout", "-q")
+    assert extracted(r.run("dvc", "repro", "--force", "-s", "extract@design")) == 0, (
+        "the store still had them"
+    )
+
+
+def test_two_queue_workers_share_the_cache(repository: Repository) -> None:
+    r = repository
+    r.run("dvc", "exp", "run", "--queue", "-S", "extractors.design.fit=pad", "-S", "model=logreg,knn")
+    r.run("dvc", "queue", "start", "-j", "2")
+    deadline = time.monotonic() + 240
+    while (said := r.run("dvc", "queue", "status")).count("Success") < 2:
+        assert "Failed" not in said, said
+        assert time.monotonic() < deadline, said
+        time.sleep(2)
+    names = re.findall(r"^[0-9a-f]{7} +(\S+)", said, flags=re.MULTILINE)
+    counts = [extracted(r.run("dvc", "queue", "logs", name)) for name in names]
+    assert len(counts) == 2
+    assert 48 <= sum(counts) <= 96
+    r.run("dvc", "queue", "stop", "--kill")
 
 
 def small_resnet(**training: object) -> dict[str, object]:

@@ -1,46 +1,21 @@
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import encoded, picture
+from fakes import MeanColour, add
 
-from extractors.base import Extractor, Rows
-from extractors.run import Report, _batches, extract
+from extractors.base import Extractor
+from extractors.batches import even
+from extractors.run import Report, extract
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, NonFiniteRow
 from featurestore.params import RuntimeParams
-from featurestore.spec import FeatureSpec, Status
-from featurestore.store import Reader
-
-
-class MeanColour:
-    """An extractor that counts its calls: the mean of each channel."""
-
-    def __init__(self, *, thread_safe: bool = True, fail_at: int | None = None, version: int = 1) -> None:
-        self.spec = FeatureSpec("mean", version, {}, ("red", "green", "blue"))
-        self.thread_safe = thread_safe
-        self.fail_at = fail_at
-        self.n_images = 0
-        self.threads: set[int] = set()
-        self._lock = threading.Lock()
-
-    def __call__(self, images: Sequence[np.ndarray]) -> Rows:
-        with self._lock:
-            self.n_images += len(images)
-            self.threads.add(threading.get_ident())
-        values = np.array([image.mean(axis=(0, 1)) for image in images], dtype=np.float32)
-        status = np.zeros(len(images), np.uint8)
-        dark = values.mean(axis=1) < 20
-        values[dark], status[dark] = np.nan, Status.NO_FACE
-        if self.fail_at is not None and self.n_images >= self.fail_at:
-            values[-1, 1] = np.inf
-        return Rows(values, status)
+from featurestore.spec import Status
+from featurestore.store import FeatureStore
 
 
 @pytest.fixture
@@ -48,13 +23,6 @@ def images(tmp_path: Path) -> dict[str, Path]:
     folder = tmp_path / "data" / "images"
     folder.mkdir(parents=True)
     return dict(sorted(add(folder, i) for i in range(40)))
-
-
-def add(folder: Path, seed: int) -> tuple[str, Path]:
-    data = encoded(picture(seed) if seed != 7 else np.zeros((32, 32, 3), np.uint8))
-    file = folder / f"{seed}.png"
-    file.write_bytes(data)
-    return hashlib.sha256(data).hexdigest(), file
 
 
 @pytest.fixture
@@ -88,7 +56,7 @@ def test_every_image_has_its_row(tmp_path: Path, images: dict[str, Path], run, t
     extractor = MeanColour(thread_safe=thread_safe)
     assert run(extractor, images, workers=2) == Report(extracted=40, from_cache=0, from_store=0, not_ok=1)
     assert len(extractor.threads) == 1 or thread_safe
-    with Reader(tmp_path / "features" / "mean.h5") as store:
+    with FeatureStore(tmp_path / "features" / "mean.h5") as store:
         values, status = store.matrix(list(images)), store.statuses(list(images))
     for path, row, one in zip(images.values(), values, status[:, 0], strict=True):
         if path.name == "7.png":
@@ -168,7 +136,7 @@ def test_a_damaged_segment_is_set_aside_and_its_rows_computed_again(
     segments = sorted((tmp_path / "cache").rglob("*.h5"))
     assert len(segments) >= 2
     data = bytearray(segments[0].read_bytes())
-    with Reader(segments[0]) as reader:
+    with FeatureStore(segments[0]) as reader:
         n_lost, offset = len(reader), reader._layout["value"][2]
     data[offset] ^= 1
     segments[0].write_bytes(data)
@@ -204,7 +172,7 @@ def test_what_other_threads_finished_is_kept_when_one_picture_fails(
         run(MeanColour(), images, workers=4)
     n_kept = 0
     for segment in (tmp_path / "cache").rglob("*.h5"):
-        with Reader(segment) as reader:
+        with FeatureStore(segment) as reader:
             n_kept += len(reader)
     assert n_kept >= 4
 
@@ -215,7 +183,7 @@ def test_a_segment_of_another_version_is_left_to_its_owner(
     run(MeanColour(), images)
     (tmp_path / "features" / "mean.h5").unlink()
     before = sorted((tmp_path / "cache").rglob("*.h5"))
-    monkeypatch.setattr("featurestore.hdf5.FORMAT_VERSION", 2)
+    monkeypatch.setattr("featurestore.hdf5.FORMAT_VERSION", 3)
     assert run(MeanColour(), images).extracted == 40
     monkeypatch.undo()
     assert set(before) <= set((tmp_path / "cache").rglob("*.h5"))
@@ -240,14 +208,14 @@ def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
 
 def test_every_worker_gets_as_many_batches_and_none_is_left_alone_at_the_end() -> None:
     items = [(str(i), Path()) for i in range(41)]
-    sizes = [len(batch) for batch in _batches(items, 8, 4)]
+    sizes = [len(batch) for batch in even(items, 8, 4)]
     assert sorted(sizes) == [5, 5, 5, 5, 5, 5, 5, 6]
-    assert [len(batch) for batch in _batches(items[:40], 8, 1)] == [8, 8, 8, 8, 8]
-    assert [item for batch in _batches(items, 8, 4) for item in batch] == items
-    assert [len(batch) for batch in _batches(items[:3], 8, 4)] == [1, 1, 1]
-    assert list(_batches([], 8, 4)) == []
+    assert [len(batch) for batch in even(items[:40], 8, 1)] == [8, 8, 8, 8, 8]
+    assert [item for batch in even(items, 8, 4) for item in batch] == items
+    assert [len(batch) for batch in even(items[:3], 8, 4)] == [1, 1, 1]
+    assert list(even([], 8, 4)) == []
     for n in range(1, 60):
-        found = [len(batch) for batch in _batches(list(range(n)), 8, 3)]
+        found = [len(batch) for batch in even(list(range(n)), 8, 3)]
         assert sum(found) == n
         assert max(found) <= 8
         assert max(found) - min(found) <= 1

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from featurestore.errors import (
     MissingData,
@@ -19,7 +22,7 @@ from featurestore.errors import (
 from featurestore.fuse import fuse
 from featurestore.rows import StoreRows, find_keys, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
-from featurestore.store import Reader, write_store
+from featurestore.store import FeatureStore, write_store
 
 SPEC = FeatureSpec("toy", 1, {"fit": "crop"}, ("a", "b", "c"))
 
@@ -41,7 +44,7 @@ def digest(path: Path) -> str:
 def test_rows_come_back_as_they_were(tmp_path: Path, n: int) -> None:
     given = rows(n)
     write_store(tmp_path / "toy.h5", SPEC, given)
-    with Reader(tmp_path / "toy.h5") as store:
+    with FeatureStore(tmp_path / "toy.h5") as store:
         assert store.spec == SPEC
         assert store.columns == SPEC.columns
         assert len(store) == n
@@ -53,7 +56,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path, n: int) -> None:
 def test_a_few_rows_of_many_are_the_same_rows(tmp_path: Path) -> None:
     given = rows(500)
     write_store(tmp_path / "toy.h5", SPEC, given)
-    with Reader(tmp_path / "toy.h5") as store:
+    with FeatureStore(tmp_path / "toy.h5") as store:
         assert np.array_equal(store.matrix(given.keys[[7, 3]]), given.values[[7, 3]])
 
 
@@ -96,7 +99,7 @@ def test_a_missing_row_is_an_error_never_a_fill(tmp_path: Path) -> None:
     given = rows(5)
     write_store(tmp_path / "toy.h5", SPEC, given)
     with (
-        Reader(tmp_path / "toy.h5") as store,
+        FeatureStore(tmp_path / "toy.h5") as store,
         pytest.raises(MissingRows, match=r"1 of 3 images .* run: dvc repro"),
     ):
         store.matrix([*unpack_keys(given.keys[:2]), "00" * 32])
@@ -104,76 +107,23 @@ def test_a_missing_row_is_an_error_never_a_fill(tmp_path: Path) -> None:
 
 def test_a_missing_store_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="dvc repro") as caught:
-        Reader(tmp_path / "toy.h5")
+        FeatureStore(tmp_path / "toy.h5")
     assert caught.value.exit_code == 4
 
 
 def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     write_store(tmp_path / "toy.h5", SPEC, rows(3))
-    with h5py.File(tmp_path / "toy.h5", "r+") as file:
-        file.attrs["format_version"] = np.int64(99)
-    with pytest.raises(StoreVersionError, match="format version 99, this kyara reads 1"):
-        Reader(tmp_path / "toy.h5")
-
-
-def _replace(file: h5py.File, name: str, **options: object) -> None:
-    values = file[name][()]
-    del file[name]
-    file.create_dataset(name, data=values, **options)
-
-
-def _links_out(file: h5py.File) -> None:
-    del file["value"]
-    file["value"] = h5py.ExternalLink("other.h5", "/value")
-
-
-def _soft_link(file: h5py.File) -> None:
-    del file["status"]
-    file["status"] = h5py.SoftLink("/key")
-
-
-def _external_storage(file: h5py.File) -> None:
-    del file["value"]
-    file.create_dataset("value", (3, 3), "<f4", external=[("secret.bin", 0, 36)])
-
-
-def _virtual(file: h5py.File) -> None:
-    del file["value"]
-    layout = h5py.VirtualLayout((3, 3), "<f4")
-    layout[:] = h5py.VirtualSource("other.h5", "value", (3, 3))
-    file.create_virtual_dataset("value", layout)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _links_out,
-        _soft_link,
-        _external_storage,
-        _virtual,
-        lambda f: _replace(f, "value", compression="gzip"),
-        lambda f: _replace(f, "value", chunks=(1, 3)),
-        lambda f: _replace(f, "value", dtype="<f8"),
-        lambda f: f.create_dataset("more", data=[1]),
-        lambda f: f.pop("key"),
-        lambda f: f.attrs.__delitem__("digest"),
-        lambda f: f["key"].__setitem__(slice(None), f["key"][:][::-1]),
-        lambda f: f["spec"].__setitem__(0, 0),
-    ],
-)
-def test_a_file_that_is_not_canonical_is_refused(tmp_path: Path, spoil: object) -> None:
-    write_store(tmp_path / "toy.h5", SPEC, rows(3))
-    with h5py.File(tmp_path / "toy.h5", "r+") as file:
-        spoil(file)  # type: ignore[operator]
-    with pytest.raises(StoreError):
-        Reader(tmp_path / "toy.h5")
+    later = (tmp_path / "toy.h5").read_bytes().replace(b"kyara-store 2\n", b"kyara-store 9\n")
+    (tmp_path / "toy.h5").write_bytes(later)
+    with pytest.raises(StoreVersionError, match="format version 9, this kyara reads 2"):
+        FeatureStore(tmp_path / "toy.h5")
 
 
 @pytest.mark.parametrize("data", [b"", b"no HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
 def test_what_is_no_store_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "toy.h5").write_bytes(data)
     with pytest.raises(StoreError):
-        Reader(tmp_path / "toy.h5")
+        FeatureStore(tmp_path / "toy.h5")
 
 
 def test_a_truncated_store_is_refused(tmp_path: Path) -> None:
@@ -182,7 +132,7 @@ def test_a_truncated_store_is_refused(tmp_path: Path) -> None:
     for length in range(0, len(whole) - 1, 997):
         (tmp_path / "toy.h5").write_bytes(whole[:length])
         with pytest.raises(StoreError):
-            Reader(tmp_path / "toy.h5")
+            FeatureStore(tmp_path / "toy.h5")
 
 
 def test_verify_finds_a_changed_value(tmp_path: Path) -> None:
@@ -190,7 +140,7 @@ def test_verify_finds_a_changed_value(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "toy.h5", "r+") as file:
         file["value"][17, 1] += 1e-3
     with (
-        Reader(tmp_path / "toy.h5") as store,
+        FeatureStore(tmp_path / "toy.h5") as store,
         pytest.raises(StoreDamaged, match="not those that were written"),
     ):
         store.verify()
@@ -205,6 +155,106 @@ def test_a_failed_write_leaves_the_old_store(tmp_path: Path) -> None:
         write_store(tmp_path / "toy.h5", SPEC, bad)
     assert digest(tmp_path / "toy.h5") == before
     assert [f.name for f in tmp_path.iterdir()] == ["toy.h5"]
+
+
+def test_a_row_that_is_not_ok_and_holds_numbers_is_never_written(tmp_path: Path) -> None:
+    given = rows(5)
+    given.status[2] = Status.NO_FACE
+    with pytest.raises(StoreError, match="says no_face and holds numbers; it must be NaN"):
+        write_store(tmp_path / "toy.h5", SPEC, given)
+    given.values[2] = np.nan
+    given.status[2] = 99
+    with pytest.raises(StoreError, match="a status of 99, which has no name"):
+        write_store(tmp_path / "toy.h5", SPEC, given)
+
+
+def test_every_nan_is_the_same_nan(tmp_path: Path) -> None:
+    digests = set()
+    for payload in (0x7FC00000, 0x7FC00001, 0xFFC00000):
+        given = rows(5)
+        given.values[2] = np.uint32(payload).view(np.float32)
+        given.status[2] = Status.NO_FACE
+        write_store(tmp_path / "toy.h5", SPEC, given)
+        digests.add(digest(tmp_path / "toy.h5"))
+    assert len(digests) == 1
+
+
+def test_other_tools_read_it_as_plain_hdf5(tmp_path: Path) -> None:
+    given = rows(20).sorted()
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    assert (tmp_path / "toy.h5").read_bytes().startswith(b"kyara-store 2\nxxh3-128 ")
+    with h5py.File(tmp_path / "toy.h5") as file:
+        assert np.array_equal(file["key"][:], given.keys)
+        assert np.array_equal(file["value"][:], given.values)
+        assert file["spec"][:].tobytes().decode() == SPEC.to_json()
+        assert file.attrs["fingerprint"].decode() == SPEC.fingerprint
+
+
+def test_a_frame_has_the_names_and_the_keys(tmp_path: Path) -> None:
+    given = rows(5).sorted()
+    given.values[1], given.status[1] = np.nan, Status.NO_FACE
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    with FeatureStore(tmp_path / "toy.h5") as store:
+        frame = store.frame()
+        assert list(frame.columns) == ["a", "b", "c"]
+        assert frame.index.name == "key"
+        assert frame.index.tolist() == unpack_keys(given.keys)
+        assert frame.dtypes.unique().tolist() == [np.dtype("float32")]
+        assert np.array_equal(frame.to_numpy(), given.values, equal_nan=True)
+        some = unpack_keys(given.keys[[3, 0]])
+        assert store.frame(some).index.tolist() == some
+        assert store.coverage == {"toy": 0.8}
+
+
+def test_batches_are_the_rows_in_order(tmp_path: Path) -> None:
+    given = rows(25).sorted()
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    with FeatureStore(tmp_path / "toy.h5") as store:
+        found = list(store.iter_batches(10))
+        assert [len(batch) for batch in found] == [10, 10, 5]
+        assert np.array_equal(np.concatenate([batch.values for batch in found]), given.values)
+        assert not store.values.flags.writeable
+        with pytest.raises(ValueError, match="size: 0"):
+            next(store.iter_batches(0))
+    write_store(tmp_path / "none.h5", SPEC, rows(0))
+    with FeatureStore(tmp_path / "none.h5") as store:
+        assert list(store.iter_batches(10)) == []
+        assert store.values.shape == (0, 3)
+
+
+def test_rows_of_a_large_store_are_mapped_not_loaded(tmp_path: Path) -> None:
+    wide = FeatureSpec("wide", 1, {}, tuple(f"c{i}" for i in range(2048)))
+    n = 40_000
+    write_store(
+        tmp_path / "wide.h5",
+        wide,
+        StoreRows(
+            np.random.default_rng(0).integers(0, 256, (n, 32), dtype=np.uint8),
+            np.zeros((n, 2048), np.float32),
+            np.zeros((n, 1), np.uint8),
+        ),
+    )
+    code = (
+        "import resource, sys; from featurestore.store import FeatureStore; import h5py, numpy\n"
+        "with FeatureStore(sys.argv[1]) as store:\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "    store.matrix(store.keys[::1000]); store.values[77]; next(store.iter_batches(100))\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "wide.h5")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 32 << 10, "of 320 MiB, at most 32 may come into memory (KiB)"
+
+
+def test_a_store_that_is_replaced_while_it_is_open_stays_what_it_was(tmp_path: Path) -> None:
+    given, other = rows(100), rows(100, seed=1)
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    with FeatureStore(tmp_path / "toy.h5") as store:
+        write_store(tmp_path / "toy.h5", SPEC, other)
+        assert np.array_equal(store.matrix(given.keys[:3]), given.values[:3])
+        assert np.array_equal(store.matrix(given.keys), given.values)
 
 
 def test_keys_are_found_even_when_their_first_bytes_agree() -> None:
@@ -237,11 +287,16 @@ def test_fusing_joins_by_key_and_names_the_columns(tmp_path: Path) -> None:
     write_store(tmp_path / "toy.h5", SPEC, left)
     write_store(tmp_path / "face.h5", FeatureSpec("face", 1, {}, ("x", "y", "z")), right)
     keys = sorted(unpack_keys(left.keys))[:4]
-    assert fuse(keys, ("toy", "face"), tmp_path, tmp_path / "features.h5") == (4, 6, ())
+    stores = {name: tmp_path / f"{name}.h5" for name in ("toy", "face")}
+    done = fuse(keys, stores, tmp_path / "features.h5")
+    assert (done.n_rows, done.n_columns, done.learned) == (4, 6, ())
+    assert [s["extractor"] for s in done.stores] == ["toy", "face"]
+    assert done.stores[0]["fingerprint"] == SPEC.fingerprint
+    assert done.stores[1]["not_ok"] == int(unpack_keys(left.keys)[-1] in keys)
     with (
-        Reader(tmp_path / "features.h5") as fused,
-        Reader(tmp_path / "toy.h5") as toy,
-        Reader(tmp_path / "face.h5") as face,
+        FeatureStore(tmp_path / "features.h5") as fused,
+        FeatureStore(tmp_path / "toy.h5") as toy,
+        FeatureStore(tmp_path / "face.h5") as face,
     ):
         assert fused.columns == ("toy/a", "toy/b", "toy/c", "face/x", "face/y", "face/z")
         assert fused.blocks == ("toy", "face")
@@ -254,7 +309,7 @@ def test_the_fused_bytes_do_not_know_the_params_of_the_stores(tmp_path: Path) ->
     given = rows(6)
     for fit in ("crop", "pad"):
         write_store(tmp_path / "toy.h5", FeatureSpec("toy", 1, {"fit": fit}, ("a", "b", "c")), given)
-        fuse(sorted(unpack_keys(given.keys)), ("toy",), tmp_path, tmp_path / f"{fit}.h5")
+        fuse(sorted(unpack_keys(given.keys)), {"toy": tmp_path / "toy.h5"}, tmp_path / f"{fit}.h5")
     assert digest(tmp_path / "crop.h5") == digest(tmp_path / "pad.h5")
 
 

@@ -6,14 +6,16 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from extractors.download import fetch, open_url
+from extractors.kept import Kept
 from extractors.weights import Archive, Manifest, WeightsFile, load, locate, read_manifest, write_manifest
 from featurestore.errors import MissingData, MissingWeights, StoreDamaged, WeightsDamaged
 
@@ -186,10 +188,58 @@ def test_a_manifest_says_what_was_pinned_and_holds_no_path(tmp_path: Path) -> No
     assert str(tmp_path) not in path.read_text()
     with pytest.raises(StoreDamaged, match="no manifest of dlib"):
         read_manifest(tmp_path, "dlib")
-    for broken in ({}, {"extractor": "clip", "files": {"a": {}}}, {"extractor": "clip", "files": 3}):
-        path.write_text(json.dumps(broken))
-        with pytest.raises(StoreDamaged, match="delete it and run: dvc repro"):
-            read_manifest(tmp_path, "clip")
     path.unlink()
     with pytest.raises(MissingData, match=r"dvc repro prepare@clip"):
         read_manifest(tmp_path, "clip")
+
+
+def too_large(path: Path) -> None:
+    path.touch()
+    os.truncate(path, (4 << 20) + 1)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "empty": Path.touch,
+    "no_json": lambda path: path.write_text("{"),
+    "no_utf8": lambda path: path.write_bytes(b'{"extractor": "\xff"}'),
+    "nul": lambda path: path.write_bytes(b'{"extractor": "clip\x00"}'),
+    "deep": lambda path: path.write_text("[" * 10**5),
+    "deep_value": lambda path: path.write_text('{"extractor": "clip", "files": ' + '{"a":' * 10**5),
+    "long_number": lambda path: path.write_text("9" * 10**5),
+    "a_list": lambda path: path.write_text("[]"),
+    "no_keys": lambda path: path.write_text("{}"),
+    "another_key": lambda path: path.write_text('{"extractor": "clip", "files": {}, "path": "/"}'),
+    "files_are_none": lambda path: path.write_text('{"extractor": "clip", "files": 3}'),
+    "a_file_says_nothing": lambda path: path.write_text('{"extractor": "clip", "files": {"a": {}}}'),
+    "of_another": lambda path: path.write_text(json.dumps({"extractor": "x" * 10**6, "files": {}})),
+    "too_large": too_large,
+    "fifo": os.mkfifo,
+    "folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_manifest_that_is_none_is_one_line_with_the_next_step(name: str, tmp_path: Path) -> None:
+    BROKEN[name](tmp_path / "manifest.json")
+    with pytest.raises(StoreDamaged, match=r"no manifest of clip .*; delete it and run: dvc repro") as error:
+        read_manifest(tmp_path, "clip")
+    assert error.value.exit_code == 3
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name != "folder"])
+def test_a_broken_list_of_what_was_learned_is_learned_again(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Kept(tmp_path / "kept", ("model.safetensors",))
+    assert kept.read() is None
+    assert not caplog.records
+    kept.write({"model.safetensors": b"weights"})
+    assert kept.read() == {"model.safetensors": b"weights"}
+    (tmp_path / "kept" / "kept.json").unlink()
+    BROKEN[name](tmp_path / "kept" / "kept.json")
+    assert kept.read() is None
+    assert "not what was learned, bytes differ; it is learned again" in caplog.text
+    kept.write({"model.safetensors": b"weights"})
+    assert kept.read() is not None

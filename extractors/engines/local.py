@@ -28,6 +28,7 @@ def run(
     extractor: Extractor,
     batches: Iterable[Sequence[Item]],
     load: Callable[[Item], RGB],
+    keep: Callable[[Sequence[Item], Rows], None],
     *,
     workers: int,
 ) -> Iterator[tuple[Sequence[Item], Rows]]:
@@ -40,14 +41,18 @@ def run(
         What ``load`` turns into images.
     load : callable
         Reads and decodes one image; called in several threads.
+    keep : callable
+        Makes the rows of a batch durable; called by the thread that computed them, before it begins
+        another batch, so that a kill costs each worker one batch at most. (Where a device is launched
+        ahead: the batch that is being kept, and the one that the device computes meanwhile.)
     workers : int
         Threads; 0 = one a core.
 
     Yields
     ------
     (batch, Rows)
-        As soon as a batch is done. The first error ends it, after every batch that was under way and
-        succeeded was yielded.
+        As soon as a batch is kept. The first error ends it, after every batch that was under way and
+        succeeded was kept and yielded.
     """
     n = n_threads(workers)
 
@@ -56,14 +61,24 @@ def run(
 
     with ThreadPoolExecutor(n) as pool:
         if extractor.thread_safe:
-            yield from _ahead(pool, lambda batch: extractor(images(batch)), batches, 2 * n)
+
+            def compute(batch: Sequence[Item]) -> Rows:
+                rows = extractor(images(batch))
+                keep(batch, rows)
+                return rows
+
+            yield from _ahead(pool, compute, batches, 2 * n)
         elif isinstance(extractor, Staged):
             staged = extractor
             ready = _ahead(pool, lambda batch: staged.preprocess(images(batch)), batches, 2 * n)
-            yield from _overlapped(staged, ready)
+            for batch, rows in _overlapped(staged, ready):
+                keep(batch, rows)
+                yield batch, rows
         else:
             for batch, loaded in _ahead(pool, images, batches, 2 * n):
-                yield batch, extractor(loaded)
+                rows = extractor(loaded)
+                keep(batch, rows)
+                yield batch, rows
 
 
 def _overlapped(

@@ -1,0 +1,103 @@
+"""What is left to compute, batch by batch.
+
+Owns the plan: even batches, so that no worker is left alone at the end; larger ones where keeping a batch
+costs more than a tenth of its time; none that another run has computed meanwhile. Refuses to know what an
+item is, besides its key.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Batches", "Item", "Others", "even"]
+
+#: A key and its file.
+Item = tuple[str, Path]
+#: Tells keys that other runs have computed since it was last asked.
+Others = Callable[[], Iterable[str]]
+
+#: Share of a worker's time that may go into keeping what it computed, before batches grow.
+_KEEP_SHARE: Final = 0.1
+#: Batches grow no larger than this: a kill loses one a worker.
+_LARGEST: Final = 512
+#: Share of the time that may go into asking what others did.
+_ASK_SHARE: Final = 0.05
+
+
+def even(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[Item]]:
+    """Even batches of ``size`` at most, as many for each worker, so that none is left alone at the end."""
+    rounds = -(-len(items) // (size * n_workers))
+    n = min(rounds * n_workers, len(items))
+    for i in range(n):
+        yield items[len(items) * i // n : len(items) * (i + 1) // n]
+
+
+class Batches:
+    """Batches of items, drawn by one thread; what becomes of them is told by any.
+
+    The batches of a run that is alone are the same each time, whatever it costs to keep them, unless
+    ``grows``: in the last bits, a row of a network depends on the batch that it was computed in.
+
+    Parameters
+    ----------
+    items : sequence of (key, path)
+    size : int
+        Images a batch, at most, to begin with.
+    n_workers : int
+    grows : bool
+        Whether batches may grow.
+    others : callable
+        See `Others`. A run that learns that it is not alone goes on in an order of its own, so that two
+        runs over the same pictures meet in few of them.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], size: int, n_workers: int, *, grows: bool, others: Others
+    ) -> None:
+        self.size = size
+        self._planned = size
+        self._n_workers = n_workers
+        self._grows = grows
+        self._others = others
+        self._done: set[str] = set()
+        self._plan = deque(even(items, size, n_workers))
+        self._ask_at = time.monotonic()
+        self._last = threading.local()
+
+    def __iter__(self) -> Iterator[Sequence[Item]]:
+        while self._plan:
+            self._ask()
+            if self.size != self._planned:
+                self._planned = self.size
+                rest = [item for batch in self._plan for item in batch]
+                self._plan = deque(even(rest, self._planned, self._n_workers))
+            batch = [item for item in self._plan.popleft() if item[0] not in self._done]
+            if batch:
+                yield batch
+
+    def _ask(self) -> None:
+        start = time.monotonic()
+        if start < self._ask_at:
+            return
+        new = set(self._others()) - self._done
+        if new:
+            self._done |= new
+            shuffled = list(self._plan)
+            random.SystemRandom().shuffle(shuffled)
+            self._plan = deque(shuffled)
+        end = time.monotonic()
+        self._ask_at = end + (end - start) / _ASK_SHARE
+
+    def kept(self, seconds: float) -> None:
+        """Tell what it cost to keep a batch; called by the worker that did, after each."""
+        now = time.monotonic()
+        worked = now - getattr(self._last, "time", now)
+        self._last.time = now
+        if self._grows and worked and seconds > _KEEP_SHARE * worked and self.size < _LARGEST:
+            self.size = min(2 * self.size, _LARGEST)

@@ -1,0 +1,177 @@
+"""What git and DVC know of the stores of other revisions.
+
+Owns reading ``results/stores.json`` out of git, and a store out of DVC's cache or remote. Refuses to
+change either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from featurestore.errors import DataError, MissingData, MissingRepository, UsageError
+
+__all__ = [
+    "STORES",
+    "all_listed_stores",
+    "fingerprints_of",
+    "listed_stores",
+    "pairs_to_compare",
+    "store_at",
+    "stores_at",
+]
+
+#: What `fuse` says of the stores that it joined; in git, so that a revision names the rows that it needs.
+STORES = Path("results/stores.json")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None if it refuses."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise MissingRepository("git is not installed") from None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _commit_of(root: Path, revision: str) -> str:
+    if _git(root, "rev-parse", "--git-dir") is None:
+        raise MissingRepository("no git repository here; run it in a clone of kyara's")
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is None:
+        raise UsageError(f"{revision!r}: neither a file nor a revision that git knows")
+    return found.strip()
+
+
+def fingerprints_of(text: str, where: str) -> set[str]:
+    """Fingerprints that a ``stores.json`` names.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    try:
+        return {str(store["fingerprint"]) for store in json.loads(text)["stores"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{where}: not kyara's list of stores ({error!r})") from None
+
+
+def listed_stores(root: Path, revision: str) -> set[str]:
+    """Fingerprints of the rows that a revision's results stand on.
+
+    Raises
+    ------
+    UsageError
+        If there is no such revision.
+    MissingData
+        If it does not say: an older kyara's, or a study that was never run.
+    """
+    commit = _commit_of(root, revision)
+    text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
+    if text is None:
+        raise MissingData(f"{revision} has no {STORES}, so nobody knows which rows it needs; leave it out")
+    return fingerprints_of(text, f"{revision}:{STORES}")
+
+
+def all_listed_stores(root: Path) -> set[str]:
+    """Fingerprints that any commit names, of any branch, tag and experiment.
+
+    Raises
+    ------
+    MissingData
+        If none does: better to keep too much than all that nobody has committed yet.
+    """
+    _commit_of(root, "HEAD")
+    found: set[str] = set()
+    for commit in (_git(root, "log", "--all", "--format=%H", "--", STORES.as_posix()) or "").split():
+        text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
+        found |= fingerprints_of(text, f"{commit}:{STORES}") if text is not None else set()
+    if not found:
+        raise MissingData(f"no commit has {STORES}, so nobody knows which rows are needed; commit it first")
+    return found
+
+
+@contextlib.contextmanager
+def _at(root: Path, revision: str) -> Iterator[Any]:
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException, NotDvcRepoError
+
+    try:
+        yield DVCFileSystem(str(root), rev=_commit_of(root, revision))
+    except NotDvcRepoError:
+        raise MissingRepository("no DVC repository here; run it in a clone of kyara's") from None
+    except DvcException as error:
+        raise MissingData(f"{revision}: {' '.join(str(error).split())}") from None
+
+
+def stores_at(root: Path, revision: str, folder: str = "features") -> list[str]:
+    """Names of the stores that a revision has, sorted."""
+    with _at(root, revision) as files:
+        if not files.isdir(folder):
+            return []
+        found: Sequence[str] = files.ls(folder, detail=False)
+    return sorted(Path(file).stem for file in found if file.endswith(".h5"))
+
+
+def store_at(root: Path, revision: str, file: str, target: Path) -> Path:
+    """Fetch one store of a revision out of DVC's cache, or else its remote, into ``target``.
+
+    Raises
+    ------
+    MissingData
+        If neither has it.
+    """
+    with _at(root, revision) as files:
+        try:
+            files.get_file(file, str(target))
+        except FileNotFoundError as error:
+            raise MissingData(
+                f"{revision}: {file} is neither in DVC's cache nor in a remote ({error});"
+                f" run: git switch --detach {revision} && dvc repro"
+            ) from None
+    return target
+
+
+def pairs_to_compare(
+    before: str, after: str | None, features: Path, folder: Path
+) -> Iterator[tuple[str, Path | None, Path | None]]:
+    """Title and files of the stores to compare: two files, or all that two revisions have.
+
+    Parameters
+    ----------
+    before, after : str
+        Paths of stores, or revisions; without ``after``, the working tree.
+    features : Path
+        Where the working tree has its stores.
+    folder : Path
+        Where stores of revisions are put.
+
+    Yields
+    ------
+    title, file, file
+        None where one side has no such store.
+    """
+    if before.endswith(".h5"):
+        if after is None or not after.endswith(".h5"):
+            raise UsageError("diff: a file is compared with another file: diff A.h5 B.h5")
+        yield f"{before} -> {after}", Path(before), Path(after)
+        return
+    sides: list[dict[str, Path]] = []
+    for i, revision in enumerate((before, after)):
+        found = {file.stem: file for file in features.glob("*.h5")}
+        if revision is not None:
+            found = {
+                name: store_at(
+                    Path(), revision, f"{features.as_posix()}/{name}.h5", folder / f"{i}-{name}.h5"
+                )
+                for name in stores_at(Path(), revision, features.as_posix())
+            }
+        sides.append(found)
+    for name in sorted(sides[0].keys() | sides[1].keys()):
+        title = f"{name}: {before} -> {after or 'the working tree'}"
+        yield title, sides[0].get(name), sides[1].get(name)
