@@ -10,6 +10,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+from featurestore.spec import Status
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -52,3 +54,16 @@ def test_every_make_target_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", README, re.M))
     assert {"repro", "test", "study"} <= named <= targets
+
+
+def test_every_promise_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", page)
+    assert len(named) >= 14
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), test
+
+
+def test_every_status_is_in_the_page_on_the_format() -> None:
+    page = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
+    assert all(f"{status.value} `{status.name.lower()}`" in page for status in Status)
