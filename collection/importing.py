@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collection.demo import DEMO_MARK
+from featurestore.dataset import cell
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.files import write_text_atomic
 from featurestore.images import EXTENSIONS
-from featurestore.metadata import CHARACTERS, LABELS, facts_of, read_table
+from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, read_table
 from featurestore.scan import find_files
 
 __all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
@@ -233,7 +234,12 @@ def write_template(source: Path) -> Path:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["file", "character", "series"])
     writer.writerows(
-        [f"images/{file.as_posix()}", "", file.parts[1] if len(file.parts) > 2 else ""] for file in files
+        [
+            f"images/{escape_path(file.as_posix())}",
+            "",
+            cell(escape_path(file.parts[1]) if len(file.parts) > 2 else ""),
+        ]
+        for file in files
     )
     write_text_atomic(target, buffer.getvalue())
     return target

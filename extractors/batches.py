@@ -38,11 +38,18 @@ def even(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[
         yield items[len(items) * i // n : len(items) * (i + 1) // n]
 
 
+def _shuffled(batches: Iterable[Sequence[Item]]) -> deque[Sequence[Item]]:
+    order = list(batches)
+    random.SystemRandom().shuffle(order)
+    return deque(order)
+
+
 class Batches:
     """Batches of items, drawn by one thread; what becomes of them is told by any.
 
-    The batches of a run that is alone are the same each time, whatever it costs to keep them, unless
-    ``grows``: in the last bits, a row of a network depends on the batch that it was computed in.
+    The batches of a run that is alone are the same each time, unless ``grows``: in the last bits, a row of a
+    network depends on the batch that it was computed in. Their order is another each time, so that two runs
+    over the same pictures meet in few of them.
 
     Parameters
     ----------
@@ -53,8 +60,7 @@ class Batches:
     grows : bool
         Whether batches may grow.
     others : callable
-        See `Others`. A run that learns that it is not alone goes on in an order of its own, so that two
-        runs over the same pictures meet in few of them.
+        See `Others`; asked between batches, now and then.
     """
 
     def __init__(
@@ -66,7 +72,7 @@ class Batches:
         self._grows = grows
         self._others = others
         self._done: set[str] = set()
-        self._plan = deque(even(items, size, n_workers))
+        self._plan = _shuffled(even(items, size, n_workers))
         self._ask_at = time.monotonic()
         self._last = threading.local()
 
@@ -85,12 +91,7 @@ class Batches:
         start = time.monotonic()
         if start < self._ask_at:
             return
-        new = set(self._others()) - self._done
-        if new:
-            self._done |= new
-            shuffled = list(self._plan)
-            random.SystemRandom().shuffle(shuffled)
-            self._plan = deque(shuffled)
+        self._done.update(self._others())
         end = time.monotonic()
         self._ask_at = end + (end - start) / _ASK_SHARE
 

@@ -80,19 +80,28 @@ def _cache() -> "RowCache":
 
 
 def _stores() -> list[Path]:
-    """Every store of the working tree."""
-    return [*sorted(FEATURES.glob("*.h5")), *([FUSED] if FUSED.exists() else [])]
+    """Every store of the working tree, imported ones too."""
+    root = Path(params_module.load_params().data.root) if Path("params.yaml").exists() else Path("data")
+    found = [*sorted(FEATURES.glob("*.h5")), *sorted((root / IMPORTED).glob("*.h5"))]
+    return [*found, *([FUSED] if FUSED.exists() else [])]
 
 
 def _fuse(_: argparse.Namespace) -> int:
     from featurestore.dataset import image_paths
+    from featurestore.errors import MissingData
     from featurestore.fuse import fuse, gather_learned, write_stores
     from featurestore.revisions import STORES
 
     p = params_module.load_params()
     root = Path(p.data.root)
     stores = {name: FEATURES / f"{name}.h5" for name in p.features}
-    stores |= {name: root / IMPORTED / f"{name}.h5" for name in p.imported}
+    for name in p.imported:
+        stores[name] = root / IMPORTED / f"{name}.h5"
+        if not stores[name].exists():
+            raise MissingData(
+                f"no {stores[name]}; run: dvc checkout data.dvc"
+                f" (or: python -m featurestore import {name} FILE)"
+            )
     fused = fuse(list(image_paths(DATASET, root)), stores, FUSED)
     gather_learned(fused.learned, WEIGHTS, LEARNED)
     write_stores(fused, STORES)

@@ -25,6 +25,7 @@ __all__ = [
     "COLUMNS",
     "DatasetRow",
     "QuarantineRow",
+    "cell",
     "csv_text",
     "image_paths",
     "read_dataset",
@@ -89,7 +90,7 @@ class QuarantineRow:
 COLUMNS = tuple(f.name for f in fields(DatasetRow))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """One field: floats with six decimals, None empty.
 
     A text that a spreadsheet would compute gets an apostrophe before it, and so does one that
@@ -114,7 +115,7 @@ def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str])
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(_cell(value) for value in astuple(row))
+        writer.writerow(cell(value) for value in astuple(row))
     return buffer.getvalue()
 
 

@@ -42,9 +42,17 @@ def _commit_of(root: Path, revision: str) -> str:
     if _git(root, "rev-parse", "--git-dir") is None:
         raise MissingRepository("no git repository here; run it in a clone of kyara's")
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if found is None:
-        raise UsageError(f"{revision!r}: neither a file nor a revision that git knows")
-    return found.strip()
+    if found is not None:
+        return found.strip()
+    for line in (_git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or "").split(
+        "\n"
+    ):
+        commit, _, name = line.partition(" ")
+        if name.count("/") == 4 and name.rpartition("/")[2] == revision:  # refs/exps/ab/cdef.../<experiment>
+            return commit
+    raise UsageError(
+        f"{revision!r}: neither a file, nor a revision that git knows, nor an experiment of DVC's"
+    )
 
 
 def fingerprints_of(text: str, where: str) -> set[str]:

@@ -196,3 +196,11 @@ def test_only_the_line_of_the_positive_class_changes(tmp_path: Path, label: str)
     assert changed[0].startswith("  positive: ")
     set_positive(params, "villain")
     assert load_params(params).evaluation.positive == "villain"
+
+
+def test_the_template_has_nothing_that_a_spreadsheet_computes(mine: Path) -> None:
+    folder = mine / "hero" / "=cmd()"
+    folder.mkdir(parents=True)
+    (folder / "a\nb.png").write_bytes(encoded(picture(5)))
+    lines = write_template(mine).read_text().splitlines()
+    assert "images/hero/=cmd()/a%0Ab.png,,'=cmd()" in lines

@@ -215,11 +215,16 @@ def test_revisions_are_compared_and_name_what_gc_keeps(repository: Repository) -
     said = r.run("python", "-m", "featurestore", "diff", "HEAD~1", "HEAD")
     assert "  spec params.fit: crop -> pad" in said
     assert "nosuch" in r.run("python", "-m", "featurestore", "diff", "nosuch", fails=True)
+    r.run("dvc", "exp", "run", "-q", "-n", "squashed", "-S", "extractors.design.fit=squash", "fuse")
+    said = r.run("python", "-m", "featurestore", "diff", "HEAD", "squashed")
+    assert "  spec params.fit: pad -> squash" in said
+    r.run("git", "checkout", "-q", ".")
+    r.run("dvc", "checkout", "-q", "--force")
 
     gc = ("python", "-m", "featurestore", "gc", "--older-than", "0")
     assert "gc: 0 files" in r.run(*gc, "--keep-all")
-    assert "gc: 0 files" in r.run(*gc, "--keep", "HEAD~1", "HEAD")
-    said = r.run(*gc, "--keep", "HEAD")  # the rows of `crop` are of no use to it
+    assert "gc: 0 files" in r.run(*gc, "--keep", "HEAD~1", "HEAD", "squashed")
+    said = r.run(*gc, "--keep", "HEAD", "squashed")  # the rows of `crop` are of no use to it
     assert "not named" in said
     r.run("git", "checkout", "-q", "HEAD~1", "--", "params.yaml", "dvc.lock")
     r.run("dvc", "checkout", "-q")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,8 +10,7 @@ import pytest
 from conftest import encoded, picture
 from fakes import MeanColour, add
 
-from extractors.base import Extractor
-from extractors.batches import even
+from extractors.base import Extractor, Rows
 from extractors.run import Report, extract
 from featurestore.cache import RowCache
 from featurestore.errors import DataError, NonFiniteRow
@@ -206,16 +207,54 @@ def test_two_runs_at_once_over_one_cache_give_the_same_bytes(
         assert len(set(pool.map(one, ("a", "b", "c", "d")))) == 1
 
 
-def test_every_worker_gets_as_many_batches_and_none_is_left_alone_at_the_end() -> None:
-    items = [(str(i), Path()) for i in range(41)]
-    sizes = [len(batch) for batch in even(items, 8, 4)]
-    assert sorted(sizes) == [5, 5, 5, 5, 5, 5, 5, 6]
-    assert [len(batch) for batch in even(items[:40], 8, 1)] == [8, 8, 8, 8, 8]
-    assert [item for batch in even(items, 8, 4) for item in batch] == items
-    assert [len(batch) for batch in even(items[:3], 8, 4)] == [1, 1, 1]
-    assert list(even([], 8, 4)) == []
-    for n in range(1, 60):
-        found = [len(batch) for batch in even(list(range(n)), 8, 3)]
-        assert sum(found) == n
-        assert max(found) <= 8
-        assert max(found) - min(found) <= 1
+class Slow(MeanColour):
+    """Takes its time, so that two runs meet."""
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Rows:
+        time.sleep(0.03)
+        return super().__call__(images)
+
+
+def test_two_runs_at_once_share_the_work(tmp_path: Path, images: dict[str, Path]) -> None:
+    extractors = {name: Slow() for name in "ab"}
+
+    def one(name: str) -> tuple[Report, bytes]:
+        store = tmp_path / name / "mean.h5"
+        report = extract(
+            extractors[name], images, RowCache(tmp_path / "cache"), store,
+            root=tmp_path / "data", max_pixels=10**6, runtime=RuntimeParams(batch_size=1, workers=1),
+        )  # fmt: skip
+        return report, store.read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        (first, bytes_of_first), (second, bytes_of_second) = pool.map(one, "ab")
+    assert bytes_of_first == bytes_of_second
+    assert sum(extractor.n_images for extractor in extractors.values()) == first.extracted + second.extracted
+    assert 40 <= first.extracted + second.extracted < 60, "80 if each did everything"
+    assert first.from_others + second.from_others == 80 - first.extracted - second.extracted
+
+
+def test_rows_of_an_older_store_come_into_the_cache(
+    tmp_path: Path, images: dict[str, Path], run: Callable[..., Report]
+) -> None:
+    run(MeanColour(), images)
+    assert run(MeanColour(), images, "empty").from_store == 40
+    (tmp_path / "features" / "mean.h5").unlink()
+    assert run(MeanColour(), images, "empty").from_cache == 40
+
+
+def test_many_segments_are_merged_at_the_end(
+    tmp_path: Path, images: dict[str, Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extractors.run._MANY_SEGMENTS", 10)
+    run(MeanColour(), images, batch_size=1)
+    assert len(list((tmp_path / "cache").rglob("*.h5"))) == 1
+    assert run(MeanColour(), images, batch_size=1).from_cache == 40
+
+
+def test_the_sound_rows_of_a_batch_are_kept_beside_a_broken_one(
+    images: dict[str, Path], run: Callable[..., Report]
+) -> None:
+    with pytest.raises(NonFiniteRow):
+        run(MeanColour(fail_at=1), images, workers=1, batch_size=8)
+    assert run(MeanColour(), images).from_cache in (7, 14)  # the next batch may have been begun
