@@ -140,11 +140,13 @@ class _Rows:
     """The rows of one run as they come in: each part is in the row cache before it is here."""
 
     def __init__(self, cache: RowCache, spec: FeatureSpec, keys: Keys) -> None:
+        import numpy as np
+
         self.cache, self.spec = cache, spec
         self.parts: list[StoreRows] = []
         self._seen: set[str] = set()
-        self._wanted = KeyIndex(keys)
         self._keys = keys
+        self._wanted = KeyIndex(keys[np.lexsort(keys.T[::-1])])
 
     def find(self) -> StoreRows:
         """What the cache holds."""

@@ -221,7 +221,7 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path, images: dict[str, Path]
     def one(name: str) -> tuple[Report, bytes]:
         store = tmp_path / name / "mean.h5"
         report = extract(
-            extractors[name], images, RowCache(tmp_path / "cache"), store,
+            extractors[name], dict(reversed(images.items())), RowCache(tmp_path / "cache"), store,
             root=tmp_path / "data", max_pixels=10**6, runtime=RuntimeParams(batch_size=1, workers=1),
         )  # fmt: skip
         return report, store.read_bytes()
