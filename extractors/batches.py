@@ -7,6 +7,7 @@ item is, besides its key.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -75,6 +76,7 @@ class Batches:
         self._plan = _shuffled(even(items, size, n_workers))
         self._ask_at = time.monotonic()
         self._last = threading.local()
+        self._cost = math.inf
 
     def __iter__(self) -> Iterator[Sequence[Item]]:
         while self._plan:
@@ -100,5 +102,6 @@ class Batches:
         now = time.monotonic()
         worked = now - getattr(self._last, "time", now)
         self._last.time = now
-        if self._grows and worked and seconds > _KEEP_SHARE * worked and self.size < _LARGEST:
+        self._cost = min(self._cost, seconds)  # the least: at times it waits for others to compute
+        if self._grows and worked and self._cost > _KEEP_SHARE * worked and self.size < _LARGEST:
             self.size = min(2 * self.size, _LARGEST)

@@ -222,7 +222,13 @@ class RowCache:
             log.warning("%s: %s; its rows are computed again", segment, error.strerror)
             return None
         except KyaraError as error:
-            set_aside(segment, error)
+            try:
+                aside = set_aside(segment)
+            except PermissionError:
+                log.warning("%s; it may not be renamed; its rows are computed again", error)
+                return None
+            if aside is not None:  # or another process was faster
+                log.warning("%s; set aside as %s; its rows are computed again", error, aside.name)
             return None
         _mark_used(segment)
         return rows
@@ -295,17 +301,19 @@ def _batches_to_merge(segments: list[Path], segment_bytes: int) -> Iterator[list
         yield batch
 
 
-def set_aside(file: Path, error: KyaraError) -> Path | None:
-    """Rename a damaged segment or store, so that nobody reads it again; None if that was not possible."""
+def set_aside(file: Path) -> Path | None:
+    """Rename a damaged segment or store, so that nobody reads it again; None if it is gone already.
+
+    Raises
+    ------
+    PermissionError
+        In a folder that cannot be written.
+    """
     aside = file.with_name(file.name + DAMAGED_SUFFIX)
     try:
         publish(file, aside)
     except FileNotFoundError:
         return None  # another process set it aside or compacted it
-    except PermissionError:
-        log.warning("%s; it cannot be set aside (read-only folder)", error)
-        return None
-    log.warning("%s; set aside as %s, its rows are computed again", error, aside.name)
     return aside
 
 

@@ -131,15 +131,16 @@ def repair(cache: RowCache, stores: Iterable[Path]) -> Repair:
             sound.append(verdict.path)
         if verdict.state is State.UNREADABLE:
             stuck.append(verdict)
-        if verdict.state is not State.DAMAGED or verdict.error is None:
+        if verdict.state is not State.DAMAGED:
             continue
         if verdict.is_segment:
             lost.add(verdict.path.parent)
-        renamed = set_aside(verdict.path, verdict.error)
-        if renamed is not None:
-            aside.append(renamed)
-        elif verdict.path.exists():
+        try:
+            renamed = set_aside(verdict.path)
+        except PermissionError:
             stuck.append(verdict)
+            continue
+        aside += [renamed] if renamed is not None else []
     n_restored = 0
     for path in sound:
         with FeatureStore(path, check=True) as store:
