@@ -21,6 +21,7 @@ from extractors.batches import Batches, Item
 from extractors.devices import n_threads
 from featurestore import plugins
 from featurestore.cache import RowCache
+from featurestore.compaction import compact
 from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
 from featurestore.images import decode, read_image_file
 from featurestore.rows import (
@@ -249,7 +250,7 @@ def compute_rows(
     )
     found = rows.all()
     if len(cache.segments(spec)) > _MANY_SEGMENTS:
-        cache.compact(cache.folder(spec))
+        compact(cache, cache.folder(spec))
     return found, Report(
         extracted=n,
         from_cache=len(cached),

@@ -181,9 +181,11 @@ def _repair(_: argparse.Namespace) -> int:
 
 
 def _compact(_: argparse.Namespace) -> int:
+    from featurestore.compaction import compact
+
     cache = _cache()
     for folder in cache.folders():
-        done = cache.compact(folder)
+        done = compact(cache, folder)
         if done.before != done.after:
             print(f"{folder.parent.name} {folder.name[:16]}: {done.before} segments -> {done.after}")
     return 0

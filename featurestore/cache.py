@@ -15,7 +15,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,6 @@ from featurestore.files import (
     is_finished,
     make_durable,
     publish,
-    remove,
     sync,
     temporary_file,
     write_all,
@@ -37,14 +35,12 @@ from featurestore.store import FeatureStore
 if TYPE_CHECKING:
     from featurestore.rows import Keys
 
-__all__ = ["Compaction", "RowCache", "cache_root", "segments_in", "set_aside"]
+__all__ = ["RowCache", "cache_root", "segments_in", "set_aside"]
 
 log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".h5"
 DAMAGED_SUFFIX: Final = ".damaged"
-#: How large a segment compaction makes at most.
-_SEGMENT_BYTES: Final = 256 << 20
 #: A segment that is read is marked as used, not more often than this.
 _USED_EVERY_S: Final = 86_400.0
 
@@ -56,14 +52,6 @@ def cache_root(given: str | None) -> Path:
     if given:
         return Path(given).expanduser()
     return Path(platformdirs.user_cache_dir("kyara", appauthor=False)) / "rows"
-
-
-@dataclass(frozen=True)
-class Compaction:
-    """What compacting one fingerprint did: how many segments there were, and how many are left."""
-
-    before: int
-    after: int
 
 
 class RowCache:
@@ -233,43 +221,6 @@ class RowCache:
         _mark_used(segment)
         return rows
 
-    def compact(self, folder: Path, *, segment_bytes: int = _SEGMENT_BYTES) -> Compaction:
-        """Merge the small segments of one fingerprint.
-
-        A merged segment is durable before those that it holds are removed, and nothing else is, so
-        that compacting may be killed, and may run beside writers, readers and other compactions.
-
-        Parameters
-        ----------
-        folder : Path
-            One of `folders`.
-        segment_bytes : int
-            Size that a merged segment does not pass; larger ones are left alone.
-        """
-        segments = segments_in(folder)
-        for batch in _batches_to_merge(segments, segment_bytes):
-            self._merge(batch)
-        return Compaction(len(segments), len(segments_in(folder)))
-
-    def _merge(self, segments: list[Path]) -> None:
-        parts: dict[Path, StoreRows] = {}
-        newest, spec = 0.0, None
-        for segment in segments:
-            try:
-                newest = max(newest, segment.stat().st_mtime)
-                with FeatureStore(segment, check=True) as store:
-                    if (store.spec.name, store.fingerprint) != segment.parts[-3:-1]:
-                        continue  # not where it belongs: repair's to judge
-                    spec, parts[segment] = store.spec, store.rows()
-            except (KyaraError, OSError) as error:
-                log.debug("%s is left out of compaction", segment, exc_info=error)
-        if spec is None or len(parts) < 2:
-            return
-        final = self.commit(spec, concatenate(list(parts.values()), spec).unique(), written_at=newest)
-        for part in parts:
-            if part != final:
-                remove(part)
-
 
 def segments_in(folder: Path) -> list[Path]:
     """Finished segments in the folder of one fingerprint, by name."""
@@ -282,23 +233,6 @@ def n_bytes(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _batches_to_merge(segments: list[Path], segment_bytes: int) -> Iterator[list[Path]]:
-    """Small segments, together below the limit; a batch of one is none."""
-    batch: list[Path] = []
-    total = 0
-    for segment in segments:
-        size = n_bytes(segment)
-        if size > segment_bytes // 2:
-            continue
-        if total + size > segment_bytes:
-            yield batch
-            batch, total = [], 0
-        batch.append(segment)
-        total += size
-    if len(batch) > 1:
-        yield batch
 
 
 def set_aside(file: Path) -> Path | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurestore.errors import ImageRejected, Reason
-from featurestore.structure import check_structure, quality_of
+from featurestore.markers import check_structure, quality_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -33,7 +33,7 @@ from handmade import (
 from PIL import Image
 
 from featurestore.errors import Reason
-from featurestore.structure import MAX_EXIF_SEGMENTS, MAX_SCANS, MAX_TEXT_BYTES
+from featurestore.markers import MAX_EXIF_SEGMENTS, MAX_SCANS, MAX_TEXT_BYTES
 
 # --- what is turned away
 

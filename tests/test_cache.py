@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from featurestore.cache import RowCache, cache_root
+from featurestore.compaction import compact
 from featurestore.garbage import find_garbage, remove_garbage
 from featurestore.rows import StoreRows
 from featurestore.spec import FeatureSpec, Status
@@ -65,13 +66,13 @@ def test_compacting_merges_and_keeps_the_time_and_every_row(tmp_path: Path) -> N
     for i in range(0, 60, 5):
         segment = cache.commit(SPEC, given.taken(np.arange(max(0, i - 2), i + 5)))  # some rows twice
         age(segment, 3)
-    done = cache.compact(cache.folder(SPEC))
+    done = compact(cache, cache.folder(SPEC))
     assert (done.before, done.after) == (12, 1)
     found, wanted = cache.find(SPEC, given.keys).sorted(), given.sorted()
     assert np.array_equal(found.keys, wanted.keys)
     assert np.array_equal(found.values, wanted.values, equal_nan=True)
     assert np.array_equal(found.status, wanted.status)
-    again = cache.compact(cache.folder(SPEC))
+    again = compact(cache, cache.folder(SPEC))
     assert (again.before, again.after) == (1, 1)
 
 
@@ -79,7 +80,7 @@ def test_a_merged_segment_is_as_old_as_its_youngest_part(tmp_path: Path) -> None
     cache = RowCache(tmp_path)
     for i, days in enumerate((9, 4, 6)):
         age(cache.commit(SPEC, rows(2, i)), days)
-    cache.compact(cache.folder(SPEC))
+    compact(cache, cache.folder(SPEC))
     (merged,) = cache.segments(SPEC)
     assert (time.time() - merged.stat().st_mtime) / DAY == pytest.approx(4, abs=0.01)
 
@@ -89,7 +90,7 @@ def test_large_segments_are_left_alone_and_merged_ones_stay_within_the_limit(tmp
     big = cache.commit(SPEC, rows(2000))
     small = [cache.commit(SPEC, rows(2, seed)) for seed in range(1, 9)]
     limit = 3 * small[0].stat().st_size
-    cache.compact(cache.folder(SPEC), segment_bytes=limit)
+    compact(cache, cache.folder(SPEC), segment_bytes=limit)
     assert big.exists()
     assert all(segment.stat().st_size <= limit for segment in cache.segments(SPEC) if segment != big)
     for seed in range(1, 9):
@@ -100,7 +101,7 @@ def test_compacting_leaves_what_it_cannot_read(tmp_path: Path) -> None:
     cache = RowCache(tmp_path)
     segments = [cache.commit(SPEC, rows(2, seed)) for seed in range(3)]
     segments[0].write_bytes(segments[0].read_bytes()[:-1])
-    cache.compact(cache.folder(SPEC))
+    compact(cache, cache.folder(SPEC))
     assert segments[0].exists()
     assert len(cache.segments(SPEC)) == 2
 
@@ -110,7 +111,7 @@ class CompactedMeanwhile(RowCache):
 
     def segments(self, spec: FeatureSpec) -> list[Path]:
         found = super().segments(spec)
-        RowCache(self.root).compact(self.folder(spec))
+        compact(RowCache(self.root), self.folder(spec))
         return found
 
 

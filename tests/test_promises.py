@@ -27,6 +27,7 @@ from PIL import Image
 from extractors.run import Report, extract
 from featurestore import console
 from featurestore.cache import DAMAGED_SUFFIX, RowCache
+from featurestore.compaction import compact
 from featurestore.errors import MissingData, MissingRows
 from featurestore.files import TEMPORARY_PREFIX, Disk, replaced_disk
 from featurestore.fuse import fuse
@@ -110,9 +111,9 @@ def history(study: Study, disk: RecordingDisk) -> list[Operation]:
     cache = Acknowledging(disk.root / "cache", disk.say)
     with replaced_disk(disk):
         study.run(disk.root, cache, n=6)
-        cache.compact(cache.folder(SPEC))
+        compact(cache, cache.folder(SPEC))
         study.run(disk.root, cache)
-        cache.compact(cache.folder(SPEC))
+        compact(cache, cache.folder(SPEC))
     return disk.log
 
 
@@ -212,6 +213,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from featurestore.cache import RowCache
+from featurestore.compaction import compact
 from featurestore.rows import StoreRows
 from featurestore.spec import FeatureSpec
 
@@ -222,7 +224,7 @@ for i in range(n):
     keys[0, :2] = me + 1, i
     cache.commit(spec, StoreRows(keys, np.array([[me, i]], np.float32), np.zeros((1, 1), np.uint8)))
     if me == 0 and i % 10 == 9:
-        cache.compact(cache.folder(spec))
+        compact(cache, cache.folder(spec))
 """
 
 
@@ -238,7 +240,7 @@ def test_what_eight_writers_commit_at_once_is_all_there(tmp_path: Path) -> None:
     found = cache.find(spec, keys).sorted()
     assert len(found) == 400
     assert np.array_equal(found.values, found.keys[:, :2] - np.array([1, 0]))
-    done = cache.compact(cache.folder(spec))
+    done = compact(cache, cache.folder(spec))
     assert done.after == 1
     assert len(cache.find(spec, keys)) == 400
 
@@ -247,7 +249,7 @@ def test_what_eight_writers_commit_at_once_is_all_there(tmp_path: Path) -> None:
 def test_any_changed_byte_is_found(study: Study, tmp_path: Path, n_trials: int) -> None:
     study.run(tmp_path)
     cache, store = RowCache(tmp_path / "cache"), tmp_path / "features" / "mean.h5"
-    cache.compact(cache.folder(SPEC))
+    compact(cache, cache.folder(SPEC))
     (segment,) = cache.segments(SPEC)
     rng = np.random.default_rng(10)
     for trial in range(n_trials):
