@@ -61,7 +61,10 @@ study: setup
 back: setup
 	@touch params.yaml
 	git restore .
-	$(BIN)/dvc checkout --force
+	@$(BIN)/dvc checkout data.dvc || { \
+	  echo "data/ holds files that no commit has, and was left as it is. Keep them (dvc add data && git commit -a), move"; \
+	  echo "them away, or give them up (dvc checkout --force data.dvc); then: make back"; exit 3; }
+	$(BIN)/dvc checkout --force dvc.yaml
 
 test: setup-all
 	$(PYTEST) -n 2
@@ -88,6 +91,7 @@ compare-lock: setup
 	@$(BIN)/python -m classifiers compare-lock
 
 clean:
-	rm -rf $(VENV) features features.h5 learned weights model dataset.csv .params-ok build *.egg-info
+	rm -rf $(VENV) features.h5 learned model dataset.csv .params-ok build *.egg-info *.damaged
+	find features weights -mindepth 1 ! -name .gitkeep -delete
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

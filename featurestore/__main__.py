@@ -80,10 +80,18 @@ def _cache() -> "RowCache":
 
 
 def _stores() -> list[Path]:
-    """Every store of the working tree, imported ones too."""
-    root = Path(params_module.load_params().data.root) if Path("params.yaml").exists() else Path("data")
-    found = [*sorted(FEATURES.glob("*.h5")), *sorted((root / IMPORTED).glob("*.h5"))]
-    return [*found, *([FUSED] if FUSED.exists() else [])]
+    """Every store of the working tree that can be made again."""
+    return [*sorted(FEATURES.glob("*.h5")), *([FUSED] if FUSED.exists() else [])]
+
+
+def _imported() -> Path:
+    """Where the stores of other tools lie."""
+    known = Path("params.yaml").exists()
+    return Path(params_module.load_params().data.root if known else "data") / IMPORTED
+
+
+def _all_stores() -> list[Path]:
+    return [*_stores(), *sorted(_imported().glob("*.h5"))]
 
 
 def _fuse(_: argparse.Namespace) -> int:
@@ -99,8 +107,8 @@ def _fuse(_: argparse.Namespace) -> int:
         stores[name] = root / IMPORTED / f"{name}.h5"
         if not stores[name].exists():
             raise MissingData(
-                f"no {stores[name]}; run: dvc checkout data.dvc"
-                f" (or: python -m featurestore import {name} FILE)"
+                f"no {stores[name]}; import it again: python -m featurestore import {name} FILE"
+                " (or bring back the data that had it: dvc exp apply EXPERIMENT, or a commit's data.dvc)"
             )
     fused = fuse(list(image_paths(DATASET, root)), stores, FUSED)
     gather_learned(fused.learned, WEIGHTS, LEARNED)
@@ -113,7 +121,7 @@ def _ls(_: argparse.Namespace) -> int:
     from featurestore.errors import KyaraError
     from featurestore.listing import describe, describe_cache
 
-    files, worst = _stores(), 0
+    files, worst = _all_stores(), 0
     if files:
         print(f"{'store':28} {'rows':>8} {'columns':>8} {'not ok':>7}  fingerprint")
     else:
@@ -137,7 +145,7 @@ def _fingerprints_here(say: Callable[[object], None] = console.say) -> set[str]:
     from featurestore.store import FeatureStore
 
     found = fingerprints_of(STORES.read_text(encoding="utf-8"), str(STORES)) if STORES.exists() else set()
-    for file in _stores():
+    for file in _all_stores():
         try:
             with FeatureStore(file) as store:
                 found.add(store.fingerprint)
@@ -147,37 +155,59 @@ def _fingerprints_here(say: Callable[[object], None] = console.say) -> set[str]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from featurestore.errors import DataError
+    from featurestore.errors import DataError, MissingData
     from featurestore.text import readable_size
     from featurestore.verification import State, verify
 
     n_files, n_bytes, bad = 0, 0, []
-    for verdict in verify(_cache(), _stores()):
+    for verdict in verify(_cache(), _all_stores()):
         n_files, n_bytes = n_files + 1, n_bytes + verdict.n_bytes
         if args.verbose or verdict.state is State.OTHER_VERSION:
             print(f"{verdict.state.value:14} {verdict.path}")
         if verdict.state in (State.DAMAGED, State.UNREADABLE):
-            console.say(verdict.error)
+            console.say(verdict.said)
             bad.append(verdict)
     print(f"verify: {n_files} files, {readable_size(n_bytes)}, every byte read; {len(bad)} damaged")
     if bad:
         print("run: python -m featurestore repair, then: dvc repro")
-    return DataError.exit_code if bad else 0
+    lacking = _lacking_stores()
+    for name in lacking:
+        print(f"missing: {FEATURES / name}.h5, which {RESULTS / 'stores.json'} names; run: dvc repro")
+    return DataError.exit_code if bad else MissingData.exit_code if lacking else 0
+
+
+def _lacking_stores() -> list[str]:
+    """Extractors whose stores the results stand on, and that have none here."""
+    import json
+
+    from featurestore.revisions import STORES
+
+    if not STORES.exists():
+        return []
+    here = {file.stem for file in _all_stores()}
+    listed = [str(s["extractor"]) for s in json.loads(STORES.read_text(encoding="utf-8"))["stores"]]
+    return [name for name in listed if name not in here]
 
 
 def _repair(_: argparse.Namespace) -> int:
     from featurestore.errors import DataError
-    from featurestore.verification import repair
+    from featurestore.verification import State, repair, verify_stores
 
     done = repair(_cache(), _stores())
     for path in done.aside:
         print(f"set aside: {path}")
     for verdict in done.stuck:
-        console.say(f"{verdict.error}; left where it is")
+        console.say(f"{verdict.said}; left where it is")
     if done.n_restored:
         print(f"repair: {done.n_restored} rows taken back into the row cache from a sound store")
     print(f"repair: {len(done.aside)} set aside" + ("; run: dvc repro" if done.aside else ""))
-    return DataError.exit_code if done.stuck else 0
+    imported = [v for v in verify_stores(sorted(_imported().glob("*.h5"))) if v.state is not State.SOUND]
+    for verdict in imported:
+        console.say(
+            f"{verdict.said}; nobody can compute it again: before any dvc repro, delete it and run:"
+            f" dvc checkout data.dvc (or: python -m featurestore import {verdict.path.stem} FILE)"
+        )
+    return DataError.exit_code if done.stuck or imported else 0
 
 
 def _compact(_: argparse.Namespace) -> int:
@@ -207,13 +237,19 @@ def _gc(args: argparse.Namespace) -> int:
         named = _fingerprints_here().union(*(revisions.listed_stores(Path(), rev) for rev in args.keep))
         named |= revisions.all_listed_stores(Path()) if args.keep_all else set()
     days = 1.0 if args.older_than is None else args.older_than
-    found = list(find_garbage(_cache(), named=named, older_than_s=days * 86_400, now=time.time()))
+    if not days >= 0:
+        raise UsageError(f"gc: --older-than {days}: a number of days, 0 or more")
+    now = time.time()
+    found = list(find_garbage(_cache(), named=named, older_than_s=days * 86_400, now=now))
+    n_young = len(list(find_garbage(_cache(), named=named, older_than_s=0, now=now))) - len(found)
     for one in found:
         print(f"{one.why:10} {readable_size(one.n_bytes):>10}  {one.path}")
     if not args.dry_run:
         remove_garbage(found)
     said = "would be deleted (--dry-run)" if args.dry_run else "deleted"
     print(f"gc: {len(found)} files, {readable_size(sum(one.n_bytes for one in found))}, {said}")
+    if n_young:
+        print(f"gc: {n_young} more were used within {days:g} days and stay; --older-than 0 takes them too")
     return 0
 
 
@@ -221,20 +257,26 @@ def _diff(args: argparse.Namespace) -> int:
     import tempfile
 
     from featurestore.comparison import compare, describe
+    from featurestore.errors import StoreVersionError
     from featurestore.listing import naming
     from featurestore.revisions import pairs_to_compare
     from featurestore.store import FeatureStore
 
     name_of, n = naming(DATASET), 0
     with tempfile.TemporaryDirectory() as folder:
-        for title, before, after in pairs_to_compare(args.before, args.after, FEATURES, Path(folder)):
+        places = (FEATURES, _imported())
+        for title, before, after in pairs_to_compare(args.before, args.after, places, Path(folder)):
             n += 1
             print(title)
             if before is None or after is None:
                 print(f"  only in {'the second' if before is None else 'the first'}")
                 continue
-            with FeatureStore(before, check=True) as a, FeatureStore(after, check=True) as b:
-                found = compare(a, b)
+            try:
+                with FeatureStore(before, check=True) as a, FeatureStore(after, check=True) as b:
+                    found = compare(a, b)
+            except StoreVersionError:
+                print("  cannot be compared: one of them was written by another version of kyara")
+                continue
             for line in describe(found, name_of, most=args.rows) if found else ["  the same"]:
                 print(line)
     if not n:
@@ -251,10 +293,13 @@ def _open_by_name(what: str) -> "FeatureStore":
 
 def _export(args: argparse.Namespace) -> int:
     from featurestore.dataset import read_dataset
+    from featurestore.errors import MissingData
     from featurestore.exchange import export_store
 
     with _open_by_name(args.store) as store:
         target = args.out or Path(f"{Path(args.store).stem}.{args.to}")
+        if not target.parent.is_dir():
+            raise MissingData(f"{target}: no folder {target.parent}; make it first")
         for file in export_store(store, read_dataset(DATASET), target, to=args.to):
             print(f"{file}: {len(store)} rows" if file == target else str(file))
     return 0
@@ -262,6 +307,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     from featurestore.dataset import read_dataset
+    from featurestore.errors import DataError
     from featurestore.exchange import import_rows, read_foreign
     from featurestore.rows import unpack_keys
     from featurestore.store import FeatureStore
@@ -271,13 +317,27 @@ def _import(args: argparse.Namespace) -> int:
     table = read_dataset(DATASET)
     target = Path(p.data.root) / IMPORTED / f"{args.name}.h5"
     rows = read_foreign(args.source, args.keys, args.columns)
-    import_rows(args.name, rows, dict(zip(table["path"], table["key"], strict=True)), target)
+    replaced = target.exists()
+    try:
+        import_rows(args.name, rows, dict(zip(table["path"], table["key"], strict=True)), target)
+    except DataError as error:
+        raise DataError(f"{args.source}, {error}; nothing was imported") from None
     with FeatureStore(target) as store:
         lacking = set(table["key"]) - set(unpack_keys(store.keys))
-        print(f"{target}: {len(store)} rows x {len(store.columns)} columns")
+        n_absent = round((1 - store.coverage[args.name]) * len(store))
+        absent = f"; {n_absent} of them NaN: not given" if n_absent else ""
+        was = " (in the place of the one that was there)" if replaced else ""
+        print(f"{target}: {len(store)} rows x {len(store.columns)} columns{absent}{was}")
     if lacking:
-        print(f"{len(lacking)} of {len(table)} images of {DATASET} have no row in it; fuse will refuse it")
-    print(f"use it: dvc exp run -S 'imported=[{args.name}]'   (or imported: [{args.name}] in params.yaml)")
+        print(
+            f"{len(lacking)} of {len(table)} images of {DATASET} have no row in it: it cannot be used before"
+            " they have; import it again with rows for them, or NaN"
+        )
+        return 0
+    print(
+        f"use it: dvc exp run -S 'imported=[{args.name}]'   (or imported: [{args.name}] in params.yaml);"
+        " commit data.dvc to keep it"
+    )
     return 0
 
 
@@ -330,7 +390,7 @@ def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
         help="delete what was not used for so long (with --keep: default 1)",
     )  # fmt: skip
     gc.add_argument("--keep", nargs="+", default=[], metavar="REV", help="keep what these revisions name")
-    gc.add_argument("--keep-all", action="store_true", help="keep what any commit of any branch names")
+    gc.add_argument("--keep-all", action="store_true", help="keep what any branch, tag or experiment names")
     gc.add_argument("--dry-run", action="store_true", help="say it, and delete nothing")
 
 

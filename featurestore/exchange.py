@@ -220,7 +220,11 @@ def _keys_of(rows: Foreign, paths: Mapping[str, str]) -> Iterator[str]:
                 raise DataError(f"row {number}: key {name!r} is not 64 digits 0-9a-f")
             yield name
             continue
-        forms = (name, f"images/{name}", name.partition("/")[2])
+        forms = (
+            name,
+            f"images/{name}",
+            f"images/{name.rpartition('images/')[2]}",
+        )  # data/images/..., /home/...
         key = next((paths[escape_path(form)] for form in forms if escape_path(form) in paths), None)
         if key is None:
             raise DataError(
@@ -249,7 +253,11 @@ def import_rows(name: str, rows: Foreign, paths: Mapping[str, str], target: Path
     """
     import numpy as np
 
+    if not rows.columns or not rows.names:
+        raise DataError(f"{len(rows.names)} rows x {len(rows.columns)} columns: nothing to import")
     keys = list(_keys_of(rows, paths))
+    if paths and not set(keys) & set(paths.values()):
+        raise DataError(f"none of the {len(keys)} keys is a picture of dataset.csv, the first {keys[0][:12]}")
     _check_unique(keys, "key")
     _check_unique(rows.columns, "column")
     with np.errstate(over="ignore"):

@@ -190,7 +190,7 @@ def check_preamble(head: bytes, where: str) -> str:
     if magic != _MAGIC.encode():
         if not head.startswith(_HDF5_SIGNATURE):
             raise StoreDamaged(f"{where}: not a kyara store, or its beginning is damaged; {MEND}")
-        raise StoreError(
+        raise StoreVersionError(
             f"{where}: an HDF5 file, but no kyara store of format {FORMAT_VERSION};"
             " if an older kyara wrote it, delete it and run: dvc repro"
         )

@@ -44,6 +44,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _NEUTRAL_GREY = 128
 _ORIENTATION = 0x0112
 _STRIP_PIXELS = 1 << 20
+_BOMB = f"more than {MAX_PIXELS} px, which is beyond any data.max_pixels"
 _NOTHING = "a link to nothing, or gone"
 #: Everything that Pillow was seen to raise, or says that it raises, for bytes that are damaged.
 _DAMAGE = (
@@ -150,8 +151,8 @@ def _opened(data: bytes) -> Image.Image:
     check_structure(data)
     try:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageRejected(Reason.TOO_MANY_PIXELS, _BOMB) from None
     except UnidentifiedImageError:
         raise ImageRejected(Reason.NOT_AN_IMAGE, "no JPEG, PNG, WebP, GIF or BMP") from None
     except _DAMAGE as error:
@@ -174,8 +175,8 @@ def _decoded(image: Image.Image, max_pixels: int) -> Picture:
         pixels = _rgb(image)
     except ImageRejected:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageRejected(Reason.TOO_MANY_PIXELS, _short(error)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageRejected(Reason.TOO_MANY_PIXELS, _BOMB) from None
     except _DAMAGE as error:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None
     return Picture(pixels, image.width, image.height, "jpeg" if kind == "mpo" else kind, quality)

@@ -93,7 +93,10 @@ def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
     by_key = table["key"].str.startswith(what) if len(what) >= 6 else table["key"] == what
     found = table[by_key | (table["path"] == path)]
     if not len(found):
-        raise UsageError(f"{what!r}: no image of {dataset}; see there, and results/quarantine.csv")
+        raise UsageError(
+            f"{what!r}: no image of {dataset}; give a path such as {table['path'].iloc[0]}, or a key, or its"
+            " first six digits or more (a file that is not there may be in results/quarantine.csv)"
+        )
     if len(found) > 1:
         raise UsageError(
             f"{what!r} means {len(found)} images of {dataset};"
@@ -102,7 +105,10 @@ def show(what: str, features: Path, dataset: Path, root: Path) -> Iterator[str]:
     row = found.iloc[0]
     for column in table.columns:
         yield f"{column:18} {row[column]}"
-    for file in sorted(features.glob("*.h5")):
+    files = sorted(features.glob("*.h5"))
+    if not files:
+        yield f"no stores in {features}; run: dvc repro"
+    for file in files:
         with FeatureStore(file) as store:
             try:
                 status = Status(int(store.statuses([row["key"]])[0, 0]))

@@ -120,7 +120,7 @@ def read_table(path: Path, required: Collection[str]) -> list[dict[str, str]]:
         If the file is too large, no UTF-8 CSV, or lacks a required column.
     """
     try:
-        reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), restkey="", restval="", strict=True)
+        reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), restval="", strict=True)
         rows = [_clean(path, reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise MetadataError(f"{path}: no CSV with one header line ({error})") from None
@@ -133,9 +133,9 @@ def read_table(path: Path, required: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
-def _clean(path: Path, line: int, row: dict[str, Any]) -> dict[str, str]:
+def _clean(path: Path, line: int, row: dict[Any, Any]) -> dict[str, str]:
     """One row without surrounding blanks, its texts in one form, so that equal names are equal."""
-    if row.pop("", None):
+    if row.pop(None, None):
         raise MetadataError(
             f"{path}, line {line}: more fields than the header; put texts with a comma in quotes"
         )

@@ -139,14 +139,14 @@ def store_at(root: Path, revision: str, file: str, target: Path) -> Path:
             files.get_file(file, str(target))
         except FileNotFoundError as error:
             raise MissingData(
-                f"{revision}: {file} is neither in DVC's cache nor in a remote ({error});"
-                f" run: git switch --detach {revision} && dvc repro"
+                f"{revision}: {file} is neither in DVC's cache nor in a remote ({error}); a revision can be"
+                " compared as long as DVC has its stores (run: dvc fetch, if a remote has them)"
             ) from None
     return target
 
 
 def pairs_to_compare(
-    before: str, after: str | None, features: Path, folder: Path
+    before: str, after: str | None, places: Sequence[Path], folder: Path
 ) -> Iterator[tuple[str, Path | None, Path | None]]:
     """Title and files of the stores to compare: two files, or all that two revisions have.
 
@@ -154,8 +154,8 @@ def pairs_to_compare(
     ----------
     before, after : str
         Paths of stores, or revisions; without ``after``, the working tree.
-    features : Path
-        Where the working tree has its stores.
+    places : sequence of Path
+        Folders of stores, in the working tree and in revisions.
     folder : Path
         Where stores of revisions are put.
 
@@ -171,13 +171,12 @@ def pairs_to_compare(
         return
     sides: list[dict[str, Path]] = []
     for i, revision in enumerate((before, after)):
-        found = {file.stem: file for file in features.glob("*.h5")}
+        found = {file.stem: file for place in places for file in sorted(place.glob("*.h5"))}
         if revision is not None:
             found = {
-                name: store_at(
-                    Path(), revision, f"{features.as_posix()}/{name}.h5", folder / f"{i}-{name}.h5"
-                )
-                for name in stores_at(Path(), revision, features.as_posix())
+                name: store_at(Path(), revision, f"{place.as_posix()}/{name}.h5", folder / f"{i}-{name}.h5")
+                for place in places
+                for name in stores_at(Path(), revision, place.as_posix())
             }
         sides.append(found)
     for name in sorted(sides[0].keys() | sides[1].keys()):

@@ -94,7 +94,7 @@ def _say(kind: Any) -> str:
     if kind is type(None):
         return "null"
     if origin is tuple:
-        return f"a list of {_say(args[0])}"
+        return f"a list such as [a, b], each {_say(args[0])}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     return names.get(kind, str(kind))
 

@@ -90,7 +90,7 @@ class FeatureStore:
            [1., 2.]], dtype=float32)
     >>> store.matrix(["33" * 32])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    featurestore.errors.MissingRows: 1 of 1 images have no row in ...toy.h5; run: dvc repro
+    featurestore.errors.MissingRows: 1 of 1 images have no row in ...toy.h5 (the first: 333333333333); ...
 
     As a table:
 
@@ -272,7 +272,12 @@ class FeatureStore:
         places = find_keys(self.keys, wanted)
         missing = int((places < 0).sum())
         if missing:
-            raise MissingRows(f"{missing} of {len(wanted)} images have no row in {self.path}; run: dvc repro")
+            first = wanted[int(np.argmax(places < 0))].tobytes().hex()[:12]
+            foreign = "imported" in self.spec.params
+            mend = "import it again with rows for them" if foreign else "run: dvc repro"
+            raise MissingRows(
+                f"{missing} of {len(wanted)} images have no row in {self.path} (the first: {first}); {mend}"
+            )
         return places
 
     def matrix(self, keys: Sequence[str] | Keys) -> Values:

@@ -16,9 +16,10 @@ from typing import cast
 from featurestore.cache import RowCache, segments_in, set_aside
 from featurestore.errors import KyaraError, StoreDamaged, StoreVersionError
 from featurestore.files import sha256_of
+from featurestore.hdf5 import MEND
 from featurestore.store import FeatureStore
 
-__all__ = ["Repair", "State", "Verdict", "repair", "verify"]
+__all__ = ["Repair", "State", "Verdict", "repair", "verify", "verify_stores"]
 
 
 class State(enum.StrEnum):
@@ -51,6 +52,11 @@ class Verdict:
     n_bytes: int
     error: KyaraError | None = None
 
+    @property
+    def said(self) -> str:
+        """What is wrong, in words, without what to do about it."""
+        return str(self.error or "").removesuffix(f"; {MEND}")
+
 
 def _judge(path: Path, *, is_segment: bool) -> Verdict:
     n_bytes = path.stat().st_size
@@ -75,6 +81,12 @@ def _judge(path: Path, *, is_segment: bool) -> Verdict:
     return Verdict(path, is_segment, state, n_bytes, error)
 
 
+def verify_stores(stores: Iterable[Path]) -> Iterator[Verdict]:
+    """Read every byte of some stores."""
+    for store in stores:
+        yield _judge(store, is_segment=False)
+
+
 def verify(cache: RowCache, stores: Iterable[Path]) -> Iterator[Verdict]:
     """Read every byte of every store and segment.
 
@@ -92,8 +104,7 @@ def verify(cache: RowCache, stores: Iterable[Path]) -> Iterator[Verdict]:
     Verdict
         Stores first, then segments by name.
     """
-    for store in stores:
-        yield _judge(store, is_segment=False)
+    yield from verify_stores(stores)
     for folder in cache.folders():
         for segment in segments_in(folder):
             with contextlib.suppress(FileNotFoundError):

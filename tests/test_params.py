@@ -59,7 +59,7 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"features": ["nosuch"]}, "features: no 'nosuch'; one of: arcface, clip, design"),
         ({"features": []}, "features: empty; any of: arcface, clip, design"),
         ({"features": ["design", "design"]}, "features: 'design' stands twice"),
-        ({"features": "design"}, "features: 'design' is not a list of a text"),
+        ({"features": "design"}, "features: 'design' is not a list such as [a, b], each a text"),
         ({"extractors__nosuch": {}}, "extractors: no 'nosuch'; one of: arcface, clip, design"),
         ({"heads__nosuch": {}}, "heads: no 'nosuch'; one of: convention"),
         ({"runtime__engine": "cluster"}, "runtime.engine: no 'cluster'; one of: local"),

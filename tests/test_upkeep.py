@@ -164,11 +164,80 @@ def test_import_says_which_pictures_lack_a_row(command: Command, extracted: Path
     (extracted / "few.csv").write_text("path\nhero/series1/2.png\nhero/series2/4.png\n")
     done = command("featurestore", "import", "few", "few.npy", "--keys", "few.csv")
     assert "22 of 24 images of dataset.csv have no row in it" in done.stdout
+    assert "use it" not in done.stdout
+    (extracted / "params.yaml").write_text(
+        (extracted / "params.yaml").read_text().replace("imported: []", "imported: [few]")
+    )
+    done = command("featurestore", "fuse")
+    assert done.returncode == 3
+    assert "22 of 24 images have no row in data/features/few.h5" in done.stderr
+    assert "import it again with rows for them" in done.stderr
     done = command("featurestore", "import", "design", "few.npy", "--keys", "few.csv")
     assert done.returncode == 2
     assert "'design' is one of kyara's own extractors" in done.stderr
     done = command("featurestore", "import", "../up", "few.npy", "--keys", "few.csv")
     assert done.returncode == 2
+
+
+def test_an_import_that_cannot_be_is_refused_and_changes_nothing(command: Command, extracted: Path) -> None:
+    np.save(extracted / "none.npy", np.ones((2, 0)))
+    np.save(extracted / "nan.npy", np.array([[1, np.nan], [1, 1]]))
+    np.save(extracted / "fine.npy", np.ones((2, 2)))
+    (extracted / "two.csv").write_text(",path\n0,hero/series1/2.png\n1,data/images/hero/series2/4.png\n")
+    (extracted / "strange.csv").write_text("key\n" + "0" * 64 + "\n" + "1" * 64 + "\n")
+    for source, keys, said in (
+        ("none.npy", "two.csv", "2 rows x 0 columns: nothing to import"),
+        ("nan.npy", "two.csv", "nan.npy, row 1 (hero/series1/2.png): nan in c1 is not finite"),
+        ("fine.npy", "strange.csv", "none of the 2 keys is a picture of dataset.csv"),
+    ):
+        done = command("featurestore", "import", "mine", source, "--keys", keys)
+        assert done.returncode == 3
+        assert said in done.stderr
+        assert "nothing was imported" in done.stderr
+    assert not (extracted / "data/features").exists()
+    assert command("featurestore", "import", "mine", "fine.npy", "--keys", "two.csv").returncode == 0
+    done = command("featurestore", "import", "mine", "fine.npy", "--keys", "two.csv")
+    assert "(in the place of the one that was there)" in done.stdout
+
+
+def test_a_damaged_store_of_another_tool_is_left_with_the_right_advice(
+    command: Command, extracted: Path
+) -> None:
+    command("featurestore", "export", "design", "--to", "parquet", "--out", "out.parquet")
+    assert command("featurestore", "import", "mine", "out.parquet").returncode == 0
+    flip(extracted / "data/features/mine.h5", 3000)
+    assert command("featurestore", "verify").returncode == 3
+    done = command("featurestore", "repair")
+    assert done.returncode == 3
+    assert "data/features/mine.h5" in done.stderr
+    assert "dvc checkout data.dvc (or: python -m featurestore import mine FILE)" in done.stderr
+    assert (extracted / "data/features/mine.h5").exists()
+
+
+def test_verify_and_show_say_what_is_not_there(command: Command, extracted: Path) -> None:
+    (extracted / "features/design.h5").unlink()
+    done = command("featurestore", "verify")
+    assert done.returncode == 4
+    assert "missing: features/design.h5, which results/stores.json names; run: dvc repro" in done.stdout
+    done = command("featurestore", "show", "data/images/hero/series0/0.png")
+    assert "no stores in features; run: dvc repro" in done.stdout
+    done = command("featurestore", "show", "00")
+    assert "give a path such as images/" in done.stderr
+
+
+def test_an_export_makes_no_folders(command: Command, extracted: Path) -> None:
+    done = command("featurestore", "export", "design", "--to", "parquet", "--out", "typo/x.parquet")
+    assert done.returncode == 4
+    assert "no folder typo; make it first" in done.stderr
+
+
+def test_gc_tells_of_what_is_too_young_and_takes_no_strange_number(command: Command, extracted: Path) -> None:
+    for days in ("-1", "nan"):
+        done = command("featurestore", "gc", "--older-than", days)
+        assert done.returncode == 2
+        assert "a number of days, 0 or more" in done.stderr
+    done = command("featurestore", "gc", "--older-than", "2")
+    assert "more were used within 2 days and stay; --older-than 0 takes them too" in done.stdout
 
 
 def test_gc_wants_to_be_told_what_goes(command: Command, extracted: Path) -> None:
