@@ -226,7 +226,7 @@ def _gc(args: argparse.Namespace) -> int:
 
     from featurestore import revisions
     from featurestore.errors import UsageError
-    from featurestore.garbage import find_garbage, remove_garbage
+    from featurestore.garbage import find_garbage, find_leftovers, remove_garbage
     from featurestore.text import readable_size
 
     by_name = bool(args.keep or args.keep_all)
@@ -242,6 +242,7 @@ def _gc(args: argparse.Namespace) -> int:
     now = time.time()
     found = list(find_garbage(_cache(), named=named, older_than_s=days * 86_400, now=now))
     n_young = len(list(find_garbage(_cache(), named=named, older_than_s=0, now=now))) - len(found)
+    found += find_leftovers([Path(), FEATURES, _imported(), RESULTS, *WEIGHTS.glob("*")], now=now)
     for one in found:
         print(f"{one.why:10} {readable_size(one.n_bytes):>10}  {one.path}")
     if not args.dry_run:

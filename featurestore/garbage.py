@@ -5,15 +5,15 @@ Owns the decision and nothing else but the deleting of what it decided on. Refus
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from featurestore.cache import DAMAGED_SUFFIX, SUFFIX, RowCache
+from featurestore.cache import DAMAGED_SUFFIX, RowCache, segments_in
 from featurestore.files import is_finished, remove
 
-__all__ = ["Garbage", "find_garbage", "remove_garbage"]
+__all__ = ["Garbage", "find_garbage", "find_leftovers", "remove_garbage"]
 
 #: A write that did not finish, and what was set aside, are nobody's after a day.
 _LEFTOVER_S: Final = 86_400.0
@@ -51,21 +51,34 @@ def find_garbage(
     now : float
         Seconds since 1970.
     """
+    yield from find_leftovers(cache.folders(), now=now)
     for folder in cache.folders():
-        for file in sorted(folder.iterdir()):
-            try:
-                status = file.stat()
-            except FileNotFoundError:
-                continue
-            age = now - status.st_mtime
-            if not is_finished(file) or file.name.endswith(DAMAGED_SUFFIX):
-                if age > _LEFTOVER_S:
-                    yield Garbage(file, status.st_size, "damaged" if is_finished(file) else "unfinished")
-            elif file.name.endswith(SUFFIX) and age >= older_than_s:
-                if named is None:
-                    yield Garbage(file, status.st_size, "old")
-                elif folder.name not in named:
-                    yield Garbage(file, status.st_size, "not named")
+        if named is not None and folder.name in named:
+            continue
+        for segment in segments_in(folder):
+            age_s, size = _age_and_size(segment, now)
+            if age_s >= older_than_s:
+                yield Garbage(segment, size, "old" if named is None else "not named")
+
+
+def find_leftovers(folders: Iterable[Path], *, now: float) -> Iterator[Garbage]:
+    """Writes that did not finish and files that were set aside, older than a day, in some folders."""
+    for folder in folders:
+        for file in sorted(folder.glob("*")) if folder.is_dir() else ():
+            kind = "damaged" if is_finished(file) else "unfinished"
+            if file.is_file() and (kind == "unfinished" or file.name.endswith(DAMAGED_SUFFIX)):
+                age_s, size = _age_and_size(file, now)
+                if age_s > _LEFTOVER_S:
+                    yield Garbage(file, size, kind)
+
+
+def _age_and_size(file: Path, now: float) -> tuple[float, int]:
+    """Seconds since a file was written or used, and its bytes; no age if another process removed it."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return -1.0, 0
+    return now - status.st_mtime, status.st_size
 
 
 def remove_garbage(found: Collection[Garbage]) -> None:

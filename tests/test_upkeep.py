@@ -231,6 +231,25 @@ def test_an_export_makes_no_folders(command: Command, extracted: Path) -> None:
     assert "no folder typo; make it first" in done.stderr
 
 
+def test_gc_removes_what_kills_and_repairs_left_in_the_working_tree(
+    command: Command, extracted: Path
+) -> None:
+    left = [
+        extracted / "features/.tmp-1-a",
+        extracted / "features.h5.damaged",
+        extracted / "results/.tmp-2-b",
+    ]
+    for file in left:
+        file.write_bytes(b"x")
+        os.utime(file, (time.time() - 2 * 86_400,) * 2)
+    young = extracted / "features/.tmp-3-c"
+    young.write_bytes(b"x")
+    command("featurestore", "gc", "--older-than", "30")
+    assert not any(file.exists() for file in left)
+    assert young.exists()
+    assert (extracted / "features/design.h5").exists()
+
+
 def test_gc_tells_of_what_is_too_young_and_takes_no_strange_number(command: Command, extracted: Path) -> None:
     for days in ("-1", "nan"):
         done = command("featurestore", "gc", "--older-than", days)
