@@ -7,7 +7,6 @@ console.pin_threads()
 import argparse  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
@@ -120,6 +119,7 @@ def _fuse(_: argparse.Namespace) -> int:
 def _ls(_: argparse.Namespace) -> int:
     from featurestore.errors import KyaraError
     from featurestore.listing import describe, describe_cache
+    from featurestore.revisions import stores_of_results
 
     files, worst = _all_stores(), 0
     if files:
@@ -133,29 +133,14 @@ def _ls(_: argparse.Namespace) -> int:
             console.say(error)
             worst = error.exit_code
     print()
-    for line in describe_cache(_cache(), _fingerprints_here(lambda _: None)):
+    for line in describe_cache(_cache(), set(stores_of_results(Path()).values())):
         print(line)
     return worst
 
 
-def _fingerprints_here(say: Callable[[object], None] = console.say) -> set[str]:
-    """Of the stores of the working tree, and of those that its results stand on."""
-    from featurestore.errors import KyaraError
-    from featurestore.revisions import STORES, fingerprints_of
-    from featurestore.store import FeatureStore
-
-    found = fingerprints_of(STORES.read_text(encoding="utf-8"), str(STORES)) if STORES.exists() else set()
-    for file in _all_stores():
-        try:
-            with FeatureStore(file) as store:
-                found.add(store.fingerprint)
-        except KyaraError as error:
-            say(error)
-    return found
-
-
 def _verify(args: argparse.Namespace) -> int:
     from featurestore.errors import DataError, MissingData
+    from featurestore.revisions import stores_of_results
     from featurestore.text import readable_size
     from featurestore.verification import State, verify
 
@@ -170,23 +155,11 @@ def _verify(args: argparse.Namespace) -> int:
     print(f"verify: {n_files} files, {readable_size(n_bytes)}, every byte read; {len(bad)} damaged")
     if bad:
         print("run: python -m featurestore repair, then: dvc repro")
-    lacking = _lacking_stores()
+    here = {file.stem for file in _all_stores()}
+    lacking = [name for name in stores_of_results(Path()) if name not in here]
     for name in lacking:
         print(f"missing: {FEATURES / name}.h5, which {RESULTS / 'stores.json'} names; run: dvc repro")
     return DataError.exit_code if bad else MissingData.exit_code if lacking else 0
-
-
-def _lacking_stores() -> list[str]:
-    """Extractors whose stores the results stand on, and that have none here."""
-    import json
-
-    from featurestore.revisions import STORES
-
-    if not STORES.exists():
-        return []
-    here = {file.stem for file in _all_stores()}
-    listed = [str(s["extractor"]) for s in json.loads(STORES.read_text(encoding="utf-8"))["stores"]]
-    return [name for name in listed if name not in here]
 
 
 def _repair(_: argparse.Namespace) -> int:
@@ -227,6 +200,7 @@ def _gc(args: argparse.Namespace) -> int:
     from featurestore import revisions
     from featurestore.errors import UsageError
     from featurestore.garbage import find_garbage, find_leftovers, remove_garbage
+    from featurestore.listing import fingerprints_of
     from featurestore.text import readable_size
 
     by_name = bool(args.keep or args.keep_all)
@@ -234,7 +208,8 @@ def _gc(args: argparse.Namespace) -> int:
         raise UsageError("gc: say what goes: --older-than DAYS, --keep REVISION ..., or --keep-all")
     named = None
     if by_name:
-        named = _fingerprints_here().union(*(revisions.listed_stores(Path(), rev) for rev in args.keep))
+        named = fingerprints_of(_all_stores()) | set(revisions.stores_of_results(Path()).values())
+        named = named.union(*(revisions.listed_stores(Path(), rev) for rev in args.keep))
         named |= revisions.all_listed_stores(Path()) if args.keep_all else set()
     days = 1.0 if args.older_than is None else args.older_than
     if not days >= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from featurestore.cache import DAMAGED_SUFFIX, RowCache, n_bytes, segments_in
@@ -14,7 +14,7 @@ from featurestore.spec import Status
 from featurestore.store import FeatureStore
 from featurestore.text import readable_size
 
-__all__ = ["describe", "describe_cache", "naming", "show"]
+__all__ = ["describe", "describe_cache", "fingerprints_of", "naming", "show"]
 
 
 def describe(file: Path) -> str:
@@ -25,13 +25,28 @@ def describe(file: Path) -> str:
         return f"{file.as_posix():28} {counts}  {store.spec.fingerprint[:16]}"
 
 
+def fingerprints_of(stores: Iterable[Path]) -> set[str]:
+    """Fingerprints of some stores.
+
+    Raises
+    ------
+    StoreError
+        If one cannot be read: nobody knows which rows it stands on.
+    """
+    found = set()
+    for file in stores:
+        with FeatureStore(file) as store:
+            found.add(store.fingerprint)
+    return found
+
+
 def describe_cache(cache: RowCache, used: Collection[str]) -> Iterator[str]:
     """The row cache: a line each extractor and fingerprint, and the sum.
 
     Parameters
     ----------
     used : collection of str
-        Fingerprints of the stores that are here.
+        Fingerprints that the results here stand on.
     """
     yield f"{'row cache':12} {'fingerprint':16} {'segments':>8} {'size':>10} {'last used':>10}"
     total, n_segments, n_damaged = 0, 0, 0

@@ -18,11 +18,11 @@ from featurestore.errors import DataError, MissingData, MissingRepository, Usage
 __all__ = [
     "STORES",
     "all_listed_stores",
-    "fingerprints_of",
     "listed_stores",
     "pairs_to_compare",
     "store_at",
     "stores_at",
+    "stores_of_results",
 ]
 
 #: What `fuse` says of the stores that it joined; in git, so that a revision names the rows that it needs.
@@ -55,18 +55,24 @@ def _commit_of(root: Path, revision: str) -> str:
     )
 
 
-def fingerprints_of(text: str, where: str) -> set[str]:
-    """Fingerprints that a ``stores.json`` names.
+def _listed(text: str, where: str) -> dict[str, str]:
+    """Extractor -> fingerprint, as a ``stores.json`` says."""
+    try:
+        return {str(s["extractor"]): str(s["fingerprint"]) for s in json.loads(text)["stores"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{where}: not kyara's list of stores ({error!r})") from None
+
+
+def stores_of_results(root: Path) -> dict[str, str]:
+    """Extractor -> fingerprint of the stores that the working tree's results stand on; empty if it has none.
 
     Raises
     ------
     DataError
-        If it is none.
+        If `STORES` is no such list.
     """
-    try:
-        return {str(store["fingerprint"]) for store in json.loads(text)["stores"]}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{where}: not kyara's list of stores ({error!r})") from None
+    file = root / STORES
+    return _listed(file.read_text(encoding="utf-8"), str(file)) if file.exists() else {}
 
 
 def listed_stores(root: Path, revision: str) -> set[str]:
@@ -83,7 +89,7 @@ def listed_stores(root: Path, revision: str) -> set[str]:
     text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
     if text is None:
         raise MissingData(f"{revision} has no {STORES}, so nobody knows which rows it needs; leave it out")
-    return fingerprints_of(text, f"{revision}:{STORES}")
+    return set(_listed(text, f"{revision}:{STORES}").values())
 
 
 def all_listed_stores(root: Path) -> set[str]:
@@ -98,7 +104,7 @@ def all_listed_stores(root: Path) -> set[str]:
     found: set[str] = set()
     for commit in (_git(root, "log", "--all", "--format=%H", "--", STORES.as_posix()) or "").split():
         text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
-        found |= fingerprints_of(text, f"{commit}:{STORES}") if text is not None else set()
+        found |= set(_listed(text, f"{commit}:{STORES}").values()) if text is not None else set()
     if not found:
         raise MissingData(f"no commit has {STORES}, so nobody knows which rows are needed; commit it first")
     return found

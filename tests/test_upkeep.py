@@ -265,6 +265,22 @@ def test_gc_wants_to_be_told_what_goes(command: Command, extracted: Path) -> Non
     assert "--older-than DAYS, --keep REVISION" in done.stderr
 
 
+def test_gc_deletes_nothing_while_it_cannot_know_what_a_store_stands_on(
+    command: Command, extracted: Path, own_cache: Path
+) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=extracted, check=True)
+    subprocess.run(["git", "add", "results/stores.json"], cwd=extracted, check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, "commit", "-qm", "stores"], cwd=extracted, check=True)
+    (extracted / "features/other.h5").write_bytes(b"no store")
+    done = command("featurestore", "gc", "--keep", "HEAD", "--older-than", "0")
+    assert done.returncode == 3
+    assert "features/other.h5" in done.stderr
+    assert list(own_cache.rglob("*.h5"))
+    (extracted / "features/other.h5").unlink()
+    assert "gc: 0 files" in command("featurestore", "gc", "--keep", "HEAD", "--older-than", "0").stdout
+
+
 def test_gc_by_age_says_first_and_deletes_then(command: Command, extracted: Path, own_cache: Path) -> None:
     for segment in own_cache.rglob("*.h5"):
         os.utime(segment, (time.time() - 40 * 86_400,) * 2)
