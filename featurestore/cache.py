@@ -14,7 +14,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -211,7 +211,7 @@ class RowCache:
             return None
         except KyaraError as error:
             try:
-                aside = set_aside(segment)
+                aside = set_aside(segment, lambda path: _is_whole(path, spec))
             except PermissionError:
                 log.warning("%s; it may not be renamed; its rows are computed again", error)
                 return None
@@ -235,8 +235,29 @@ def n_bytes(file: Path) -> int:
         return 0
 
 
-def set_aside(file: Path) -> Path | None:
-    """Rename a damaged segment or store, so that nobody reads it again; None if it is gone already.
+def _is_whole(path: Path, spec: FeatureSpec) -> bool:
+    try:
+        with FeatureStore(path, check=True) as store:
+            return store.fingerprint == spec.fingerprint
+    except KyaraError:
+        return False
+
+
+def set_aside(file: Path, is_sound: Callable[[Path], bool]) -> Path | None:
+    """Rename a damaged segment or store, so that nobody reads it again.
+
+    Between the look at it and the renaming another process may have written it anew, under the same name
+    where it holds the same rows. So what was renamed is looked at once more, and named back if it is sound.
+
+    Parameters
+    ----------
+    is_sound : callable
+        Whether a file, whatever its name, is what ``file`` should be.
+
+    Returns
+    -------
+    Path or None
+        The new name; None if there is nothing to set aside any more.
 
     Raises
     ------
@@ -248,6 +269,9 @@ def set_aside(file: Path) -> Path | None:
         publish(file, aside)
     except FileNotFoundError:
         return None  # another process set it aside or compacted it
+    if is_sound(aside):
+        publish(aside, file)
+        return None
     return aside
 
 

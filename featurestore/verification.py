@@ -10,12 +10,13 @@ import contextlib
 import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-from featurestore.cache import RowCache, segments_in, set_aside
+from featurestore.cache import DAMAGED_SUFFIX, RowCache, segments_in, set_aside
 from featurestore.errors import KyaraError, StoreDamaged, StoreVersionError
-from featurestore.files import sha256_of
+from featurestore.files import publish, sha256_of
 from featurestore.hdf5 import MEND
 from featurestore.store import FeatureStore
 
@@ -58,15 +59,17 @@ class Verdict:
         return str(self.error or "").removesuffix(f"; {MEND}")
 
 
-def _judge(path: Path, *, is_segment: bool) -> Verdict:
+def _judge(path: Path, *, is_segment: bool, named: Path | None = None) -> Verdict:
+    """On a file, as if it were called ``named``."""
+    named = named or path
     n_bytes = path.stat().st_size
     state, error = State.SOUND, cast("KyaraError | None", None)
     try:
-        if is_segment and sha256_of(path) != path.stem:
+        if is_segment and sha256_of(path) != named.stem:
             raise StoreDamaged(f"{path}: its sha256 is not its name")
         with FeatureStore(path, check=True) as store:
             store.verify()
-            if is_segment and (store.spec.name, store.fingerprint) != path.parts[-3:-1]:
+            if is_segment and (store.spec.name, store.fingerprint) != named.parts[-3:-1]:
                 raise StoreDamaged(f"{path}: rows of {store.spec.name} {store.fingerprint[:16]}")
     except StoreVersionError as found:
         state, error = State.OTHER_VERSION if is_segment else State.DAMAGED, found
@@ -79,6 +82,10 @@ def _judge(path: Path, *, is_segment: bool) -> Verdict:
     except OSError as found:
         state, error = State.DAMAGED, StoreDamaged(f"{path}: cannot be read ({found.strerror})")
     return Verdict(path, is_segment, state, n_bytes, error)
+
+
+def _is_sound(path: Path, *, is_segment: bool, named: Path) -> bool:
+    return _judge(path, is_segment=is_segment, named=named).state is State.SOUND
 
 
 def verify_stores(stores: Iterable[Path]) -> Iterator[Verdict]:
@@ -133,9 +140,15 @@ class Repair:
 def repair(cache: RowCache, stores: Iterable[Path]) -> Repair:
     """Set the damaged aside, so that the next run computes those rows again, and only those.
 
-    Rows that a sound store holds are committed to the cache again, where it lost them.
+    Rows that a sound store holds are committed to the cache again, where it lost them. A segment that was
+    set aside and is sound, because a process was killed while it looked, gets its name back.
     """
     aside: list[Path] = []
+    for folder in cache.folders():
+        for file in sorted(folder.glob(f"*{DAMAGED_SUFFIX}")):
+            name = file.with_name(file.name.removesuffix(DAMAGED_SUFFIX))
+            if not name.exists() and _is_sound(file, is_segment=True, named=name):
+                publish(file, name)
     stuck, sound, lost = [], [], set()
     for verdict in verify(cache, stores):
         if verdict.state is State.SOUND and not verdict.is_segment:
@@ -147,7 +160,9 @@ def repair(cache: RowCache, stores: Iterable[Path]) -> Repair:
         if verdict.is_segment:
             lost.add(verdict.path.parent)
         try:
-            renamed = set_aside(verdict.path)
+            renamed = set_aside(
+                verdict.path, partial(_is_sound, is_segment=verdict.is_segment, named=verdict.path)
+            )
         except PermissionError:
             stuck.append(verdict)
             continue

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurestore.cache import RowCache, cache_root
+from featurestore.cache import RowCache, cache_root, set_aside
 from featurestore.compaction import compact
+from featurestore.errors import StoreDamaged
 from featurestore.garbage import find_garbage, remove_garbage
 from featurestore.rows import StoreRows
 from featurestore.spec import FeatureSpec, Status
+from featurestore.store import FeatureStore
 from featurestore.verification import State, repair, verify
 
 SPEC = FeatureSpec("toy", 1, {"fit": "crop"}, ("a", "b"))
@@ -131,6 +133,49 @@ def test_news_are_what_others_committed(tmp_path: Path) -> None:
     (found,) = mine.news(SPEC, seen)
     assert np.array_equal(found.keys, rows(2, 2).sorted().keys)
     assert list(mine.news(SPEC, seen)) == []
+
+
+def test_a_segment_that_was_written_anew_meanwhile_is_not_set_aside(tmp_path: Path) -> None:
+    cache, given = RowCache(tmp_path), rows(2)
+    segment = cache.commit(SPEC, given)
+    sound = segment.read_bytes()
+    for found in (sound, sound[:-1]):  # what stands under the name when it is renamed
+        segment.write_bytes(found)
+        aside = set_aside(segment, lambda path: path.read_bytes() == sound)
+        assert (aside is None) == segment.exists() == (found == sound)
+
+
+class MendedMeanwhile(FeatureStore):
+    """As soon as it is found to be damaged, another run commits the same rows."""
+
+    def __init__(self, path: Path, *, check: bool = False) -> None:
+        try:
+            super().__init__(path, check=check)
+        except StoreDamaged:
+            if path.suffix == ".h5":
+                RowCache(path.parents[2]).commit(SPEC, rows(2))
+            raise
+
+
+def test_a_run_does_not_take_away_what_another_has_just_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = RowCache(tmp_path).commit(SPEC, rows(2))
+    segment.write_bytes(segment.read_bytes()[:-1])
+    monkeypatch.setattr("featurestore.cache.FeatureStore", MendedMeanwhile)
+    RowCache(tmp_path).find(SPEC, rows(2).keys)
+    monkeypatch.undo()
+    assert [file.suffix for file in segment.parent.iterdir()] == [".h5"]
+    assert len(RowCache(tmp_path).find(SPEC, rows(2).keys)) == 2
+
+
+def test_repair_gives_a_sound_segment_its_name_back(tmp_path: Path) -> None:
+    cache = RowCache(tmp_path)
+    segment = cache.commit(SPEC, rows(2))
+    segment.rename(segment.with_name(segment.name + ".damaged"))
+    assert len(cache.find(SPEC, rows(2).keys)) == 0
+    assert repair(cache, []).aside == []
+    assert len(cache.find(SPEC, rows(2).keys)) == 2
 
 
 def test_a_segment_that_may_not_be_read_is_passed_over_and_not_set_aside(
