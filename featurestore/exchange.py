@@ -6,6 +6,7 @@ without a key, or a number that is not finite among others that are, is an error
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from featurestore.errors import DataError, MissingData, NonFiniteRow, UsageError
 from featurestore.files import atomic_file, write_text_atomic
@@ -81,11 +82,20 @@ def export_store(store: FeatureStore, dataset: pd.DataFrame, target: Path, *, to
     return [target, rows, columns]
 
 
+@contextlib.contextmanager
+def _whole_writes(target: Path) -> Iterator[BinaryIO]:
+    """`atomic_file` for writers that do not look at how much of their bytes was taken."""
+    with atomic_file(target) as stream:
+        buffered = io.BufferedWriter(cast("io.RawIOBase", stream))
+        yield buffered
+        buffered.detach()  # writes the rest, and leaves the file open to be synced
+
+
 def _write_npy(store: FeatureStore, target: Path) -> None:
     from numpy.lib import format as npy
 
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(store), len(store.columns))}
-    with atomic_file(target) as stream:
+    with _whole_writes(target) as stream:
         npy.write_array_header_1_0(stream, header)
         for batch in store.iter_batches(_BATCH):
             stream.write(batch.values.tobytes())
@@ -99,7 +109,7 @@ def _write_parquet(store: FeatureStore, facts: pd.DataFrame, target: Path) -> No
     names = [*facts.columns, *store.columns]
     kinds = [pa.string()] * len(facts.columns) + [pa.float32()] * len(store.columns)
     schema = pa.schema(list(zip(names, kinds, strict=True)), metadata=about)
-    with atomic_file(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with _whole_writes(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         start = 0
         for batch in store.iter_batches(_BATCH):
             part = facts.iloc[start : start + len(batch)]
@@ -220,11 +230,8 @@ def _keys_of(rows: Foreign, paths: Mapping[str, str]) -> Iterator[str]:
                 raise DataError(f"row {number}: key {name!r} is not 64 digits 0-9a-f")
             yield name
             continue
-        forms = (
-            name,
-            f"images/{name}",
-            f"images/{name.rpartition('images/')[2]}",
-        )  # data/images/..., /home/...
+        below = name.rpartition("images/")[2]  # of data/images/..., or of a path from the root
+        forms = (name, f"images/{name}", f"images/{below}")
         key = next((paths[escape_path(form)] for form in forms if escape_path(form) in paths), None)
         if key is None:
             raise DataError(
@@ -263,7 +270,7 @@ def import_rows(name: str, rows: Foreign, paths: Mapping[str, str], target: Path
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(rows.values, dtype=np.float32)
     bad = ~np.isfinite(values)
-    absent = np.isnan(values).all(axis=1) & (values.shape[1] > 0)
+    absent = np.isnan(values).all(axis=1)
     broken = np.flatnonzero(bad.any(axis=1) & ~absent)
     if len(broken):
         row = int(broken[0])

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from disks import FullDisk
 
 from featurestore.comparison import compare, describe, spec_changes
 from featurestore.dataset import COLUMNS
 from featurestore.errors import DataError, MissingData, NonFiniteRow, UsageError
 from featurestore.exchange import Foreign, export_store, import_rows, read_foreign
+from featurestore.files import replaced_disk
 from featurestore.rows import StoreRows, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore, write_store
@@ -243,3 +245,14 @@ def test_a_spec_is_compared_field_by_field() -> None:
     assert spec_changes(FeatureSpec("clip", 1, {}, ("a", "b")).to_json(), swapped.to_json()) == [
         ("columns", "one order", "another order")
     ]
+
+
+@pytest.mark.parametrize("to", ["npy", "parquet"])
+def test_an_export_onto_a_full_disk_is_an_error_and_never_a_part(
+    store: Path, dataset: pd.DataFrame, tmp_path: Path, to: str
+) -> None:
+    n_bytes = exported(store, dataset, tmp_path / f"whole.{to}", to)[0].stat().st_size
+    for room in (0, n_bytes // 2, n_bytes - 1):  # the last write is taken but for a byte
+        with replaced_disk(FullDisk(room)), pytest.raises(OSError, match="No space left"):
+            exported(store, dataset, tmp_path / f"part.{to}", to)
+        assert not (tmp_path / f"part.{to}").exists()
