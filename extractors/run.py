@@ -30,6 +30,7 @@ from featurestore.rows import (
     concatenate,
     empty_rows,
     not_finite,
+    ordered,
     pack_keys,
     unpack_keys,
     without,
@@ -141,13 +142,11 @@ class _Rows:
     """The rows of one run as they come in: each part is in the row cache before it is here."""
 
     def __init__(self, cache: RowCache, spec: FeatureSpec, keys: Keys) -> None:
-        import numpy as np
-
         self.cache, self.spec = cache, spec
         self.parts: list[StoreRows] = []
         self._seen: set[str] = set()
         self._keys = keys
-        self._wanted = KeyIndex(keys[np.lexsort(keys.T[::-1])])
+        self._wanted = KeyIndex(ordered(keys))
 
     def find(self) -> StoreRows:
         """What the cache holds."""
@@ -182,7 +181,6 @@ def _compute(
     batch_size: int,
 ) -> tuple[int, int]:
     """Compute rows batch by batch; how many images were computed, and how large batches were at the end."""
-    import h5py  # noqa: F401  (or the first commit would look slow)
     from tqdm import tqdm
 
     engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")

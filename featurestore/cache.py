@@ -28,7 +28,7 @@ from featurestore.files import (
     write_all,
 )
 from featurestore.hdf5 import pieces_of
-from featurestore.rows import KeyIndex, StoreRows, concatenate, find_keys, without
+from featurestore.rows import KeyIndex, StoreRows, concatenate, find_keys, ordered, without
 from featurestore.spec import FeatureSpec
 from featurestore.store import FeatureStore
 
@@ -163,8 +163,7 @@ class RowCache:
         """
         import numpy as np
 
-        wanted = keys[np.lexsort(keys.T[::-1])]
-        index, open_ = KeyIndex(wanted), np.ones(len(wanted), dtype=bool)
+        index, open_ = KeyIndex(ordered(keys)), np.ones(len(keys), dtype=bool)
         parts = []
         for rows in self.news(spec, set() if seen is None else seen):
             places = index.find(rows.keys)

@@ -47,7 +47,7 @@ class Disk:
     """The operations that change a disk; each does what its name says and no more."""
 
     def create(self, path: Path) -> BinaryIO:
-        """A new file, unbuffered, for writing and reading; HDF5 writes through it too."""
+        """A new file, unbuffered, for writing and reading."""
         return path.open("x+b", buffering=0)
 
     def sync(self, stream: BinaryIO) -> None:

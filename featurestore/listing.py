@@ -20,7 +20,7 @@ __all__ = ["describe", "describe_cache", "fingerprints_of", "naming", "show"]
 def describe(file: Path) -> str:
     """One line: name, rows, columns, rows that are not ok, fingerprint."""
     with FeatureStore(file) as store:
-        n_bad = int((store.rows().status != Status.OK).any(axis=1).sum())
+        n_bad = int((store.statuses(store.keys) != Status.OK).any(axis=1).sum())
         counts = f"{len(store):>8} {len(store.columns):>8} {n_bad:>7}"
         return f"{file.as_posix():28} {counts}  {store.spec.fingerprint[:16]}"
 

@@ -7,12 +7,12 @@ change either.
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from featurestore.documents import json_values
 from featurestore.errors import DataError, MissingData, MissingRepository, UsageError
 
 __all__ = [
@@ -55,11 +55,11 @@ def _commit_of(root: Path, revision: str) -> str:
     )
 
 
-def _listed(text: str, where: str) -> dict[str, str]:
+def _listed(data: bytes, where: str) -> dict[str, str]:
     """Extractor -> fingerprint, as a ``stores.json`` says."""
     try:
-        return {str(s["extractor"]): str(s["fingerprint"]) for s in json.loads(text)["stores"]}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return {str(s["extractor"]): str(s["fingerprint"]) for s in json_values(data)["stores"]}
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{where}: not kyara's list of stores ({error!r})") from None
 
 
@@ -72,7 +72,7 @@ def stores_of_results(root: Path) -> dict[str, str]:
         If `STORES` is no such list.
     """
     file = root / STORES
-    return _listed(file.read_text(encoding="utf-8"), str(file)) if file.exists() else {}
+    return _listed(file.read_bytes(), str(file)) if file.exists() else {}
 
 
 def listed_stores(root: Path, revision: str) -> set[str]:
@@ -89,7 +89,7 @@ def listed_stores(root: Path, revision: str) -> set[str]:
     text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
     if text is None:
         raise MissingData(f"{revision} has no {STORES}, so nobody knows which rows it needs; leave it out")
-    return set(_listed(text, f"{revision}:{STORES}").values())
+    return set(_listed(text.encode(), f"{revision}:{STORES}").values())
 
 
 def all_listed_stores(root: Path) -> set[str]:
@@ -104,7 +104,7 @@ def all_listed_stores(root: Path) -> set[str]:
     found: set[str] = set()
     for commit in (_git(root, "log", "--all", "--format=%H", "--", STORES.as_posix()) or "").split():
         text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
-        found |= set(_listed(text, f"{commit}:{STORES}").values()) if text is not None else set()
+        found |= set(_listed(text.encode(), f"{commit}:{STORES}").values()) if text is not None else set()
     if not found:
         raise MissingData(f"no commit has {STORES}, so nobody knows which rows are needed; commit it first")
     return found

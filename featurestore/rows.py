@@ -29,6 +29,7 @@ __all__ = [
     "empty_rows",
     "find_keys",
     "not_finite",
+    "ordered",
     "pack_keys",
     "unpack_keys",
     "without",
@@ -163,6 +164,13 @@ class KeyIndex:
         return np.where((self._keys[places] == wanted).all(axis=1), places, -1)
 
 
+def ordered(keys: Keys) -> Keys:
+    """Keys, ascending."""
+    import numpy as np
+
+    return keys[np.lexsort(keys.T[::-1])]
+
+
 def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
     """Position of each wanted key among ascending unique keys, -1 where it is not there.
 
@@ -180,9 +188,7 @@ def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
 
 def without(keys: Keys, known: Keys) -> Keys:
     """Those of ``keys`` that are not among ``known`` (unique, any order), in their order."""
-    import numpy as np
-
-    return keys[find_keys(known[np.lexsort(known.T[::-1])], keys) < 0]
+    return keys[find_keys(ordered(known), keys) < 0]
 
 
 def block_columns(columns: Sequence[str], blocks: Sequence[str]) -> list[npt.NDArray[np.bool_]]:
