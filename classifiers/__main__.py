@@ -1,4 +1,4 @@
-"""``python -m classifiers``: train, evaluate, compare, final, show, compare-lock, ls."""
+"""``python -m classifiers``: train, evaluate, audit, compare, diff, looks, final, show, compare-lock, ls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ pin_threads()  # before anything imports numpy: sums in one order, the same byte
 
 import argparse  # noqa: E402
 import functools  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 from classifiers.tables import fusion_said, head_summaries, scores_table  # noqa: E402
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from classifiers.data import Study
     from classifiers.head import Head
     from featurestore.params import Params
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 MODEL = Path("model")
 RESULTS = Path("results")
 LEARNED = Path("learned")
-LOOKS = Path("logs/looks.csv")
+LOGS = Path("logs")
+LOOKS = LOGS / "looks.csv"
 
 
 def _open() -> tuple[Params, Study, int]:
@@ -47,6 +51,8 @@ def _maker(params: Params, study: Study, positive: int, name: str) -> Callable[[
         n_classes=len(study.classes),
         positive=positive,
         fusion=params.fusion,
+        decision=params.decision,
+        search=params.searches.get(name),
     )
 
 
@@ -59,6 +65,10 @@ def _load() -> tuple[Any, dict[str, Any]]:
 
 def _scored_by(params: Params) -> dict[str, int]:
     return {"draws": params.evaluation.bootstrap, "seed": params.seed}
+
+
+def _folded_by(params: Params) -> dict[str, int]:
+    return {"folds": params.cv.folds, "repeats": params.cv.repeats, "workers": params.runtime.workers}
 
 
 def _fusion(params: Params, study: Study) -> str:
@@ -80,6 +90,8 @@ def train() -> None:
         seed=params.seed,
         positive=params.evaluation.positive,
         fusion=params.fusion,
+        decision=params.decision,
+        fitted=head,
     )
     save_model(MODEL, head, card)
     write_loss(getattr(head, "loss_curve_", ()), params.model, RESULTS / "plots")
@@ -101,10 +113,10 @@ def evaluate() -> None:
         _maker(params, study, positive, params.model),
         name=params.model,
         positive=positive,
-        folds=params.evaluation.folds,
         results=RESULTS,
         learned=LEARNED,
         fusion=_fusion(params, study),
+        **_folded_by(params),
         **_scored_by(params),
     )
     _print_scores(document)
@@ -132,28 +144,69 @@ def _print_scores(document: Mapping[str, Any]) -> None:
         print(f"({note})")
 
 
-def compare() -> None:
-    """Score every head on the same grouped folds; write the leaderboard."""
-    from classifiers.compare import compare as score
-    from classifiers.registry import head_names
+def audit() -> None:
+    """Ask what the chosen head's score is made of: split by split, identity meter, learning curve."""
+    from classifiers.leakage import leakage
+    from classifiers.learning_curve import learning_curve
 
     params, study, positive = _open()
-    board = score(
+    make = _maker(params, study, positive, params.model)
+    how = {"positive": positive, **_folded_by(params), **_scored_by(params)}
+    permutations = params.evaluation.permutations
+    found = leakage(study, make, name=params.model, results=RESULTS, permutations=permutations, **how)
+    print(found.text())
+    curve = learning_curve(study, make, name=params.model, results=RESULTS, **how)
+    print("\n" + curve.text())
+
+
+def _ring(params: Params) -> tuple[pd.DataFrame, str]:
+    """Rows of the outer ring of every picture, and their fingerprint."""
+    from classifiers.embedding import rows_by
+    from featurestore.cache import RowCache, cache_root
+    from featurestore.dataset import image_paths
+
+    root = Path(params.data.root)
+    return rows_by(
+        "ring",
+        params.extractors["ring"],
+        image_paths(Path("dataset.csv"), root),
+        RowCache(cache_root(os.environ.get("KYARA_CACHE"))),
+        root=root,
+        max_pixels=params.data.max_pixels,
+        runtime=params.runtime,
+    )
+
+
+def compare() -> None:
+    """Score every head, and what tells the classes apart without the character, on the same grouped folds."""
+    from classifiers.compare import Plan, too_large
+    from classifiers.compare import compare as score
+    from classifiers.fitting import write_times
+    from classifiers.registry import head_names
+    from classifiers.shortcuts import gather, queries_of
+
+    params, study, positive = _open()
+    queries = queries_of(Path(params.data.root) / "metadata/sources.csv", study.keys.tolist())
+    skipped = too_large(head_names(), len(study.rows_of("train", "val")))
+    ring, fingerprint = _ring(params)
+    done = score(
         study,
-        {name: _maker(params, study, positive, name) for name in head_names()},
-        positive=positive,
-        folds=params.evaluation.folds,
+        {name: _maker(params, study, positive, name) for name in head_names() if name not in skipped},
+        gather(study, ring, queries, fingerprint=fingerprint),
+        Plan(positive, **_folded_by(params), **_scored_by(params)),
         results=RESULTS,
         learned=LEARNED,
         fusion=_fusion(params, study),
-        **_scored_by(params),
+        skipped=tuple(skipped.values()),
     )
-    print(board.text())
+    write_times(LOGS / "times.csv", done.answers)
+    print(done.board.text())
 
 
 def final() -> None:
     """Score the saved model on the locked test split, once; the look is counted in logs/looks.csv."""
     from classifiers.final import final as score
+    from classifiers.looks import report
 
     params, study, positive = _open()
     model, card = _load()
@@ -164,8 +217,14 @@ def final() -> None:
     print(scores_table({"test": block}))
     for note in block["notes"]:
         print(f"({note})")
-    times = "once" if outcome.n_looks == 1 else f"{outcome.n_looks} times"
-    print(f"\nThe test split was looked at {times} from here ({LOOKS}).")
+    print("\n" + report(Path(), LOOKS).text())
+
+
+def looks() -> None:
+    """Say how many experiments were tried, how often test was looked at, and what that many bring by luck."""
+    from classifiers.looks import report
+
+    print(report(Path(), LOOKS).text())
 
 
 def show() -> None:
@@ -198,16 +257,42 @@ def ls() -> None:
         print(f"{name:<{width}}  {summary}")
 
 
-_COMMANDS: tuple[Callable[[], int | None], ...] = (train, evaluate, compare, final, show, compare_lock, ls)
+_COMMANDS: tuple[Callable[[], int | None], ...] = (
+    train,
+    evaluate,
+    audit,
+    compare,
+    looks,
+    final,
+    show,
+    compare_lock,
+    ls,
+)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    """Say whether the chosen head of one revision is better than that of another, or nobody can tell."""
+    from classifiers.difference import difference
+
+    print(
+        difference(Path(), options.before, options.after, common=options.common, on=options.on).text(), end=""
+    )
+    return 0
 
 
 def main(argv: list[str]) -> int:
     """Parse the command line and call one command."""
-    table = (
+    table = [
         (command.__name__.replace("_", "-"), _without_options(command), (command.__doc__ or "").strip())
         for command in _COMMANDS
-    )
-    parser, _ = command_parser("classifiers", "How rows become decisions.", table)
+    ]
+    table.insert(4, ("diff", _diff, (_diff.__doc__ or "").strip()))
+    parser, parsers = command_parser("classifiers", "How rows become decisions.", table)
+    diff = parsers["diff"]
+    diff.add_argument("before", metavar="REV1", help="a git revision, a DVC experiment, or: workspace")
+    diff.add_argument("after", metavar="REV2", nargs="?", help="likewise; left out: workspace")
+    diff.add_argument("--common", action="store_true", help="compare the images that both have")
+    diff.add_argument("--on", choices=("cv", "val"), help="left out: cv where both have it, else val")
     return dispatch(parser, argv)
 
 

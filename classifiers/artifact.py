@@ -25,6 +25,7 @@ import numpy as np
 
 from classifiers import canonical
 from classifiers.archive import MAX_BYTES
+from classifiers.decision import check_decided
 from classifiers.fusion import Late, members
 from classifiers.soundness import check_booster, check_estimators
 from featurestore.documents import json_values, read_capped, read_json, shown
@@ -121,6 +122,7 @@ def load_model(folder: Path) -> tuple[Head, dict[str, Any]]:
         for name, (member, model) in models.items():
             model._Booster = _booster(parts[name], widths[member])
         check_estimators(head)
+        check_decided(head)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreDamaged(f"{where}: damaged: {str(error)[:200]}; {_AGAIN}") from error
     return head, card
@@ -171,11 +173,14 @@ def _boosted(head: Head) -> dict[str, tuple[str, Any]]:
 
 
 def _parted(head: Head) -> tuple[Head, dict[str, Any]]:
-    """A shallow copy of the head without its boosters, and the boosters by file."""
+    """A shallow copy of the head without its boosters and what it chose among, and the boosters by file."""
     models = _boosted(head)
-    if not models:
+    if not models and head.candidates is None:
         return head, {}
     bare = copy.copy(head)
+    bare.candidates = None
+    if not models:
+        return bare, {}
     bared = {member: _bared(members(head.pipeline_)[member], model) for member, model in models.values()}
     if isinstance(head.pipeline_, Late):
         bare.pipeline_ = copy.copy(head.pipeline_)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,8 @@ class Study:
         Of the store.
     split_kind : str
         ``"split by series"`` or `IMAGE_WISE`.
+    index : DataFrame of str, n rows
+        ``dataset.csv`` as it is, in the order of the keys: series, character, cluster, technical columns.
     """
 
     features: pd.DataFrame
@@ -62,6 +64,7 @@ class Study:
     fitted_on: Mapping[str, str]
     fingerprint: str
     split_kind: str
+    index: pd.DataFrame
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -95,6 +98,23 @@ class Study:
         values = np.ascontiguousarray(self.features.to_numpy()[rows], dtype="<f8")
         names = canonical_json(list(self.features.columns)).encode()
         return hashlib.sha256(names + values.tobytes()).hexdigest()
+
+    def without_learned(self) -> Study | None:
+        """The study without the extractors that learned from train; None if nothing is left."""
+        if not self.fitted_on:
+            return self
+        kept = [i for i, block in enumerate(self.blocks) if block not in self.fitted_on]
+        if not kept:
+            return None
+        names = {self.blocks[i] for i in kept}
+        columns = [name for name in self.features.columns if str(name).partition("/")[0] in names]
+        return replace(
+            self,
+            features=self.features[columns],
+            status=self.status[:, kept],
+            blocks=tuple(self.blocks[i] for i in kept),
+            fitted_on={},
+        )
 
     def coverage(self) -> dict[str, dict[str, float]]:
         """Share of the rows that could be computed, for each extractor and class."""
@@ -215,6 +235,7 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         fitted_on=_fitted_on(spec),
         fingerprint=fingerprint,
         split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
+        index=index,
     )
     _check_learned(study)
     return study

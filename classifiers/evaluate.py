@@ -3,10 +3,11 @@
 Owns ``results/metrics.json`` and ``predictions.csv``. Refuses to read the test split; that is
 `classifiers.final`.
 
-``cv`` covers train and val: each image is scored once, by a head that was fitted on the other folds
-(imputing and scaling included). The decisions of all folds are pooled before a measure is taken, which
-gives the bootstrap one set of groups. AUC and average precision rank images within their fold alone,
-since the heads of two folds need not agree in level. ``val`` scores the model that was fitted on train.
+``cv`` covers train and val: in each repeat each image is scored once, by a head that was fitted on the
+other folds (imputing and scaling included). The decisions of all folds and repeats are pooled before a
+measure is taken, which gives the bootstrap one set of groups. AUC and average precision rank images within
+their fold alone, since the heads of two folds need not agree in level. ``val`` scores the model that was
+fitted on train.
 
 The shape of ``metrics.json``::
 
@@ -37,10 +38,10 @@ import numpy as np
 
 from classifiers.curves import write_training
 from classifiers.data import Study
+from classifiers.fitting import Classifier
 from classifiers.metrics import Judged, Scores, score
 from classifiers.networks import Softmax, read_histories, read_softmaxes
 from classifiers.predictions import (
-    Classifier,
     Predictions,
     cross_validate,
     cv_folds,
@@ -62,7 +63,15 @@ _TABLE_ONLY = ("precision_macro", "recall_macro")
 def judge(study: Study, predictions: Predictions, positive: int) -> Judged:
     """Predictions beside the truth."""
     truth = study.codes(study.labels[predictions.rows])
-    return Judged(truth, predictions.predicted, predictions.proba, positive, predictions.fold)
+    return Judged(
+        truth,
+        predictions.predicted,
+        predictions.proba,
+        positive,
+        predictions.fold,
+        predictions.repeats,
+        predictions.folds,
+    )
 
 
 def score_rows(study: Study, predictions: Predictions, *, positive: int, draws: int, seed: int) -> Scores:
@@ -154,7 +163,9 @@ def _plot(
     """Plots of the first part there is: cv, or val where there is none."""
     from classifiers.plots import Shown, write_plots
 
-    rows = "train and val, out of fold" if part.name == "cv" else "val, fitted on train"
+    rows = "val, fitted on train"
+    if part.name == "cv":
+        rows = f"train and val, out of fold{f', {part.repeats} times' * (part.repeats > 1)}"
     subtitle = f"{scores.n_images} images ({rows}) in {scores.n_groups} groups\n{study.split_kind}"
     judged, groups = judge(study, part, positive), study.groups[part.rows]
     shown = Shown(judged, groups, study.classes, scores, f"{name}, {part.name}", subtitle)
@@ -169,8 +180,10 @@ def evaluate(
     name: str,
     positive: int,
     folds: int,
+    repeats: int,
     draws: int,
     seed: int,
+    workers: int,
     results: Path,
     learned: Path,
     fusion: str = "",
@@ -203,7 +216,14 @@ def evaluate(
     check_classes(study.labels[train], study.classes, where="the train split")
     parts = []
     if not why_no_cv(study):
-        parts.append(cross_validate(study, make, cv_folds(study, folds=folds, seed=seed)))
+        parts.append(
+            cross_validate(
+                study,
+                {name: make},
+                cv_folds(study, folds=folds, repeats=repeats, seed=seed),
+                workers=workers,
+            )[name]
+        )
     parts.append(Predictions("val", val, *predict_rows(model, study, val), train))
     scores = {part.name: score_rows(study, part, positive=positive, draws=draws, seed=seed) for part in parts}
     document = {

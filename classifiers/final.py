@@ -1,13 +1,11 @@
 """The locked test split: scored once, and every look is counted.
 
-Owns ``results/test.json`` and ``logs/looks.csv``. The log holds times and revisions, so it is no
-out of any stage and git ignores it. It is written before the scores are: a look that was had is
-counted even if nothing came of it.
+Owns ``results/test.json``. The look is logged (`classifiers.looks`) before the scores are written: one that
+was had is counted even if nothing came of it.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import subprocess
@@ -19,15 +17,15 @@ from typing import Any
 
 from classifiers.data import Study, check_model
 from classifiers.evaluate import score_rows, scores_block
+from classifiers.fitting import Classifier
+from classifiers.looks import Looks, log_look, standard_error
 from classifiers.metrics import Scores
-from classifiers.predictions import Classifier, Predictions, predict_rows
-from classifiers.tables import csv_text, rounded
+from classifiers.predictions import Predictions, predict_rows
+from classifiers.tables import rounded
 from featurestore.errors import SplitError
 from featurestore.files import write_text_atomic
 
-__all__ = ["LOOK_COLUMNS", "Final", "final", "git_revision", "log_look"]
-
-LOOK_COLUMNS = ("time", "revision", "head", "predictions", "n", "groups", "accuracy", "auc")
+__all__ = ["Final", "final", "git_revision"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,18 @@ class Final:
     Attributes
     ----------
     document : mapping
-        What ``results/test.json`` holds.
-    n_looks : int
-        How often test was scored so far, this look included.
+        What ``results/test.json`` holds: no time and no count, so that the same look gives the same bytes.
+    looks : Looks
+        All at test so far, this one included.
     """
 
     document: Mapping[str, Any]
-    n_looks: int
+    looks: Looks
+
+    @property
+    def n_looks(self) -> int:
+        """How often test was scored so far, this look included."""
+        return self.looks.n
 
 
 def git_revision() -> str:
@@ -60,19 +63,6 @@ def git_revision() -> str:
     return commit.stdout.strip()
 
 
-def log_look(log: Path, look: Mapping[str, Any]) -> int:
-    """Append one look; returns how many there are now."""
-    looks: list[dict[str, Any]] = []
-    if log.is_file():
-        with log.open(encoding="utf-8", newline="") as stream:
-            looks = list(csv.DictReader(stream))
-    looks.append(dict(look))
-    write_text_atomic(
-        log, csv_text(LOOK_COLUMNS, [[row.get(name) for name in LOOK_COLUMNS] for row in looks])
-    )
-    return len(looks)
-
-
 def _digest(study: Study, predictions: Predictions) -> str:
     """Sha256 of who was given which probabilities: the same model and pictures give the same."""
     rows = zip(study.keys[predictions.rows].tolist(), predictions.proba.round(6).tolist(), strict=True)
@@ -80,6 +70,7 @@ def _digest(study: Study, predictions: Predictions) -> str:
 
 
 def _look(study: Study, name: str, predictions: Predictions, scores: Scores, revision: str) -> dict[str, Any]:
+    accuracy, auc = scores.estimates["accuracy"], scores.estimates["auc"]
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "revision": revision,
@@ -87,8 +78,10 @@ def _look(study: Study, name: str, predictions: Predictions, scores: Scores, rev
         "predictions": _digest(study, predictions),
         "n": scores.n_images,
         "groups": scores.n_groups,
-        "accuracy": rounded(scores.estimates["accuracy"].score),
-        "auc": rounded(scores.estimates["auc"].score),
+        "accuracy": rounded(accuracy.score),
+        "auc": rounded(auc.score),
+        "accuracy_se": standard_error(accuracy.low, accuracy.high),
+        "auc_se": standard_error(auc.low, auc.high),
     }
 
 
@@ -115,7 +108,7 @@ def final(
     Raises
     ------
     DataError
-        If the model was fitted on other features or pictures; no look is counted then.
+        If the model was fitted on other features or pictures, or the log is damaged; no look is counted then.
     SplitError
         If the test split is empty.
     """
@@ -126,8 +119,8 @@ def final(
     predictions = Predictions("test", rows, *predict_rows(model, study, rows), study.rows_of("train"))
     scores = score_rows(study, predictions, positive=positive, draws=draws, seed=seed)
     name = str(card["head"])
-    n_looks = log_look(log, _look(study, name, predictions, scores, git_revision()))
+    looks = log_look(log, _look(study, name, predictions, scores, git_revision()))
     document = {"head": name, "split": study.split_kind, "test": scores_block(scores)}
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text_atomic(results / "test.json", text + "\n")
-    return Final(document, n_looks)
+    return Final(document, looks)

@@ -1,11 +1,13 @@
 """The thin estimator around a head's Pipeline.
 
 Owns what every head must do alike: check rows, encode labels, keep the columns' names, give
-probabilities of float64 that sum to 1. Refuses to know which classifier is inside.
+probabilities of float64 that sum to 1, search, calibrate and tune before the last fit where that is
+asked for. Refuses to know which classifier is inside.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from classifiers.decision import calibrated, decide, probabilities
 from classifiers.fusion import Late, members, template
+from classifiers.search import Candidate, best
 
 __all__ = ["Head"]
 
 Floats = npt.NDArray[np.float64]
+
+#: What a fit leaves only where it was asked for.
+_TUNED = ("searched_", "sigmoid_", "threshold_")
 
 
 def _classifier_has(name: str) -> Any:
@@ -39,6 +46,17 @@ class Head(ClassifierMixin, BaseEstimator):
     ----------
     pipeline : sklearn.pipeline.Pipeline or classifiers.fusion.Late
         Unfitted; it imputes for itself and gives ``predict_proba``. Never changed: `fit` clones it.
+    positive : int
+        Code of the class that a threshold is tuned for.
+    threshold : {"default", "f1", "balanced_accuracy"}
+        ``default`` answers the likeliest class. The others tune the threshold of the positive of two
+        classes.
+    calibration : {"none", "sigmoid"}
+        Whether probabilities are mapped to shares of the rows that are fitted on.
+    candidates : sequence of (dict, pipeline), optional
+        Params and the pipelines that they make: the best by inner folds takes the place of `pipeline`.
+    seed : int
+        Of the inner folds.
 
     Attributes
     ----------
@@ -49,20 +67,41 @@ class Head(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
     feature_names_in_ : ndarray of object, shape (d,)
         Where `fit` was given a DataFrame.
+    threshold_ : float
+        Where one was tuned: the positive class is answered where its probability is this or more.
+    sigmoid_ : ndarray of float64, shape (k, 2), or (1, 2) for two classes
+        Where it is calibrated; see `classifiers.decision.calibrated`.
+    searched_ : dict
+        Where there are candidates; see `classifiers.search.best`.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        *,
+        positive: int = 1,
+        threshold: str = "default",
+        calibration: str = "none",
+        candidates: Sequence[Candidate] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.pipeline = pipeline
+        self.positive = positive
+        self.threshold = threshold
+        self.calibration = calibration
+        self.candidates = candidates
+        self.seed = seed
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         inner = get_tags(template(self.pipeline)[-1]).classifier_tags
         tags.classifier_tags.poor_score = inner is not None and inner.poor_score
+        tags.classifier_tags.multi_class = self.threshold == "default"
         return tags
 
-    def fit(self, X: Any, y: Any) -> Head:
-        """Fit a clone of the pipeline.
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Head:
+        """Fit a clone of the pipeline, after what is to be searched, calibrated and tuned.
 
         Parameters
         ----------
@@ -70,20 +109,64 @@ class Head(ClassifierMixin, BaseEstimator):
             Rows; NaN where a row could not be computed.
         y : array-like, shape (n,)
             Labels of two or more classes.
+        groups : array-like, shape (n,), optional
+            Rows of one group stay together in the inner folds; without, folds are drawn by class alone.
 
         Raises
         ------
         ValueError
-            If a value is infinite, ``X`` and ``y`` do not match, or ``y`` holds one class only.
+            If a value is infinite, ``X`` and ``y`` do not match, ``y`` holds one class only, or a class has
+            too few rows for what is tuned.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"a head needs rows of 2 or more classes; here is one class: {classes[0]!r}")
+        self._check_positive(len(classes))
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(X, groups)
         self.classes_ = classes
-        self.pipeline_ = clone(self.pipeline).fit(self._named(X), codes)
+        for name in _TUNED:  # of an earlier fit
+            if name in vars(self):
+                delattr(self, name)
+        self._fit_pipeline(self._named(X), codes, groups)
         return self
+
+    def _check_positive(self, n_classes: int) -> None:
+        if self.threshold == "default":
+            return
+        if n_classes > 2:
+            raise ValueError(
+                "Only binary classification is supported with a tuned threshold. "
+                f"The type of the target is multiclass: {n_classes} classes."
+            )
+        if self.positive not in (0, 1):
+            raise ValueError(f"positive: {self.positive!r} is the code of none of 2 classes")
+
+    def _fit_pipeline(self, X: Any, codes: npt.NDArray[np.intp], groups: npt.NDArray[Any] | None) -> None:
+        pipeline = self.pipeline
+        if self.candidates is not None:
+            self.searched_, pipeline = best(self.candidates, X, codes, groups, seed=self.seed)
+        if (self.threshold, self.calibration) == ("default", "none"):
+            self.pipeline_ = clone(pipeline).fit(X, codes)
+            return
+        decided = decide(
+            pipeline,
+            X,
+            codes,
+            groups,
+            threshold=self.threshold,
+            calibration=self.calibration,
+            positive=self.positive,
+            seed=self.seed,
+        )
+        self.pipeline_ = decided.pipeline
+        if decided.sigmoid is not None:
+            self.sigmoid_ = decided.sigmoid
+        if decided.threshold is not None:
+            self.threshold_ = decided.threshold
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities of the classes.
@@ -98,13 +181,27 @@ class Head(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; each row sums to 1.
         """
         rows = self._checked(X)
-        proba = np.asarray(self.pipeline_.predict_proba(rows), dtype=np.float64)
-        return np.asarray(proba / proba.sum(axis=1, keepdims=True))
+        proba = probabilities(self.pipeline_, rows)
+        sigmoid = getattr(self, "sigmoid_", None)
+        return proba if sigmoid is None else calibrated(proba, sigmoid)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The likeliest label of each row, shape (n,); the first of those that are equally likely."""
-        proba = self.predict_proba(X)
-        labels: npt.NDArray[Any] = self.classes_[proba.argmax(axis=1)]
+        """The label of each row, shape (n,).
+
+        The positive one where its probability reaches ``threshold_``; where none was tuned the likeliest,
+        the first of those that are equally likely.
+        """
+        return self.decide(self.predict_proba(X))
+
+    def decide(self, proba: Floats) -> npt.NDArray[Any]:
+        """What `predict` answers where `predict_proba` gave ``proba`` (n, k): so that rows are asked once."""
+        check_is_fitted(self)
+        at = getattr(self, "threshold_", None)
+        if at is None:
+            codes = proba.argmax(axis=1)
+        else:
+            codes = np.where(proba[:, self.positive] >= at, self.positive, 1 - self.positive)
+        labels: npt.NDArray[Any] = self.classes_[codes]
         return labels
 
     @available_if(_classifier_has("parts"))  # type: ignore[untyped-decorator]

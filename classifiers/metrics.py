@@ -10,13 +10,29 @@ are a few matrix products and one sort. With weights of one they are scikit-lear
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MEASURES", "MIN_GROUPS", "Estimate", "Judged", "Scores", "group_draws", "measure", "score"]
+__all__ = [
+    "MEASURES",
+    "MIN_GROUPS",
+    "Estimate",
+    "Judged",
+    "Scores",
+    "bootstrap",
+    "bounds",
+    "decided",
+    "difference",
+    "group_draws",
+    "measure",
+    "rankings",
+    "score",
+    "squared_errors",
+    "widening",
+]
 
 #: In the order of every table.
 MEASURES = (
@@ -62,6 +78,11 @@ class Judged:
     fold : ndarray of intp, shape (n,), optional
         Which head each image was scored by; images are ranked only against others of their fold.
         None = one head for all.
+    repeats : int
+        How often each image stands there, scored by as many heads. What is measured over all is what
+        the repeats' averages give: the confusion, the pairs of a fold.
+    folds : int
+        Heads of one repeat, each fitted on the others' rows; 1 = one head that is judged as it is.
     """
 
     truth: Codes
@@ -69,6 +90,8 @@ class Judged:
     proba: Floats
     positive: int
     fold: Codes | None = None
+    repeats: int = 1
+    folds: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,12 +125,15 @@ class Scores:
     n_images, n_groups : int
     notes : tuple of str
         Why intervals or scores are missing; empty if none is.
+    draws : mapping of str to ndarray of float64, shape (draws,)
+        Each measure under every draw of groups; empty where there are too few groups.
     """
 
     estimates: Mapping[str, Estimate]
     n_images: int
     n_groups: int
     notes: tuple[str, ...] = ()
+    draws: Mapping[str, Floats] = field(default_factory=dict, compare=False, repr=False)
 
 
 def _share(part: Floats, whole: Floats, otherwise: float) -> Floats:
@@ -123,7 +149,7 @@ def _mean_of_defined(values: Floats) -> Floats:
     return _share(np.where(defined, values, 0.0).sum(-1), defined.sum(-1).astype(float), np.nan)
 
 
-def _from_confusion(confusion: Floats, positive: int) -> dict[str, Floats]:
+def decided(confusion: Floats, positive: int) -> dict[str, Floats]:
     """Measures of the decisions; ``confusion`` is (draws, actual, predicted) summed weights."""
     hit = np.diagonal(confusion, axis1=1, axis2=2)
     actual, predicted, total = confusion.sum(2), confusion.sum(1), confusion.sum((1, 2))
@@ -191,6 +217,21 @@ def _ranking_within_folds(judged: Judged, class_code: int, weights: Floats) -> t
     return _share(right, pairs, np.nan), _share(precision, hits, np.nan)
 
 
+def rankings(judged: Judged, weights: Floats) -> dict[str, Floats]:
+    """AUC-ROC and average precision under every row of weights, as `measure` has them."""
+    n_classes = judged.proba.shape[1]
+    codes = [judged.positive] if n_classes == 2 else range(n_classes)
+    found = np.array([_ranking_within_folds(judged, code, weights) for code in codes])
+    return {"auc": _mean_of_defined(found[:, 0].T), "average_precision": _mean_of_defined(found[:, 1].T)}
+
+
+def squared_errors(judged: Judged) -> Floats:
+    """What Brier's score is the mean of, shape (n,)."""
+    n_classes = judged.proba.shape[1]
+    errors: Floats = (judged.proba - np.eye(n_classes)[judged.truth]) ** 2
+    return errors[:, judged.positive] if n_classes == 2 else errors.sum(1)
+
+
 def measure(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """Every measure under every row of weights.
 
@@ -210,14 +251,9 @@ def measure(judged: Judged, weights: Floats) -> dict[str, Floats]:
     """
     n_classes = judged.proba.shape[1]
     cell = np.eye(n_classes * n_classes)[judged.truth * n_classes + judged.predicted]
-    out = _from_confusion((weights @ cell).reshape(-1, n_classes, n_classes), judged.positive)
-    ranked = [judged.positive] if n_classes == 2 else range(n_classes)
-    rankings = np.array([_ranking_within_folds(judged, c, weights) for c in ranked])
-    out["auc"] = _mean_of_defined(rankings[:, 0].T)
-    out["average_precision"] = _mean_of_defined(rankings[:, 1].T)
-    errors = (judged.proba - np.eye(n_classes)[judged.truth]) ** 2
-    error = errors[:, judged.positive] if n_classes == 2 else errors.sum(1)
-    out["brier"] = _share(weights @ error, weights.sum(1), np.nan)
+    out = decided((weights @ cell).reshape(-1, n_classes, n_classes), judged.positive)
+    out |= rankings(judged, weights)
+    out["brier"] = _share(weights @ squared_errors(judged), weights.sum(1), np.nan)
     return {name: out[name] for name in MEASURES}
 
 
@@ -246,23 +282,97 @@ def group_draws(
     return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=draws), code
 
 
-def _intervals(
+def bounds(name: str, n_classes: int) -> tuple[float, float]:
+    """What a measure can be: mcc goes down to -1, the Brier score of three classes or more up to 2.
+
+    Examples
+    --------
+    >>> bounds("mcc", 2), bounds("brier", 3)
+    ((-1.0, 1.0), (0.0, 2.0))
+    """
+    return -1.0 if name == "mcc" else 0.0, 2.0 if name == "brier" and n_classes > 2 else 1.0
+
+
+def bootstrap(
     judged: Judged, groups: npt.NDArray[Any], draws: int, rng: np.random.Generator
-) -> tuple[dict[str, tuple[float, float]], list[str]]:
+) -> dict[str, Floats]:
+    """Every measure under draws of whole groups; NaN where a draw leaves one undefined.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (draws,)
+    """
     times, code = group_draws(groups, draws, rng)
     step = max(1, _CHUNK // len(groups))
     chunks = [measure(judged, times[i : i + step, code].astype(float)) for i in range(0, draws, step)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in MEASURES}
+
+
+def widening(folds: int) -> float:
+    """How much wider a cross-validated score scatters than draws of the scored groups say.
+
+    Heads of several folds are fitted on overlapping rows, so that their scores err together. Nadeau &
+    Bengio (2003) put the variance of a mean over k folds at s² (1/k + scored/fitted rows) instead of s²/k:
+    1 + k/(k - 1) times as much. It is Bouckaert & Frank's (2004) correction once the repeats are
+    averaged. A single head (``folds`` 1) is judged as it is.
+
+    Examples
+    --------
+    >>> widening(5), widening(1)
+    (1.5, 1.0)
+    """
+    return float(np.sqrt(1 + folds / (folds - 1))) if folds > 1 else 1.0
+
+
+def _ends(middle: float, defined: Floats, folds: int) -> Floats:
+    """Ends of a 95% interval: percentiles of the draws, their distance from the middle widened."""
+    ends: Floats = middle + widening(folds) * (np.percentile(defined, (2.5, 97.5)) - middle)
+    return ends
+
+
+def difference(one: Scores, other: Scores, name: str, *, folds: int) -> Estimate:
+    """How much more one set of predictions scores than another, draw by draw.
+
+    Parameters
+    ----------
+    one, other : Scores
+        Under the same draws of groups (equal groups, seed and number of draws).
+    name : str
+        One of `MEASURES`.
+    folds : int
+        Heads of one repeat, as `Judged.folds`: the interval is widened as `widening` says.
+
+    Returns
+    -------
+    Estimate
+        No majority; no ends where a score has none, no score where one is undefined.
+    """
+    first, second = one.estimates[name], other.estimates[name]
+    if first.score is None or second.score is None:
+        return Estimate(None, None, None, None)
+    middle = first.score - second.score
+    if first.low is None or second.low is None:
+        return Estimate(middle, None, None, None)
+    drawn = one.draws[name] - other.draws[name]
+    low, high = _ends(middle, drawn[~np.isnan(drawn)], folds)
+    return Estimate(middle, float(low), float(high), None)
+
+
+def _intervals(
+    judged: Judged, plain: Mapping[str, Floats], drawn: Mapping[str, Floats]
+) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """Percentiles of the draws, their distance from the score widened as `widening` says."""
     found: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
-    for name in MEASURES:
-        values = np.concatenate([chunk[name] for chunk in chunks])
+    for name, values in drawn.items():
         defined = values[~np.isnan(values)]
-        if len(defined) < (1 - _MAX_UNDEFINED) * draws:
-            undefined = draws - len(defined)
-            notes.append(f"{name}: no interval, {undefined} of {draws} draws of groups lack a class")
-        else:
-            low, high = np.percentile(defined, (2.5, 97.5))
-            found[name] = (float(low), float(high))
+        if len(defined) < (1 - _MAX_UNDEFINED) * len(values):
+            undefined = len(values) - len(defined)
+            notes.append(f"{name}: no interval, {undefined} of {len(values)} draws of groups lack a class")
+            continue
+        ends = _ends(float(plain[name][0]), defined, judged.folds)
+        low, high = np.clip(ends, *bounds(name, judged.proba.shape[1]))
+        found[name] = (float(low), float(high))
     return found, notes
 
 
@@ -279,10 +389,10 @@ def score(
     draws: int,
     rng: np.random.Generator,
 ) -> Scores:
-    """All measures, their 95% percentile intervals and the majority's scores.
+    """All measures, their 95% intervals and the majority's scores.
 
-    The interval says how the score moves with *which groups* were scored; that the head would be
-    another one on other training data is not in it.
+    The interval of a single head says how its score moves with *which groups* were scored. That of
+    cross-validated heads is wider (`widening`): with other groups they would be other heads.
 
     Parameters
     ----------
@@ -292,21 +402,23 @@ def score(
         Shares of the classes among the fitted rows: the majority answers the largest (the first of
         equals) and gives every image these probabilities.
     """
-    n_images, n_groups = len(groups), len(np.unique(groups))
-    constant = np.full(n_images, int(np.argmax(class_shares)), dtype=np.intp)
-    proba = np.tile(class_shares, (n_images, 1))
-    same = Judged(judged.truth, constant, proba, judged.positive, judged.fold)
-    ones = np.ones((1, n_images))
+    n_rows, n_groups = len(groups), len(np.unique(groups))
+    constant = np.full(n_rows, int(np.argmax(class_shares)), dtype=np.intp)
+    proba = np.tile(class_shares, (n_rows, 1))
+    same = replace(judged, predicted=constant, proba=proba)
+    ones = np.ones((1, n_rows))
     scores, majority = measure(judged, ones), measure(same, ones)
     if n_groups < MIN_GROUPS:
+        drawn: dict[str, Floats] = {}
         intervals: dict[str, tuple[float, float]] = {}
         notes = [f"no intervals: {n_groups} groups, and fewer than {MIN_GROUPS} say too little of others"]
     else:
-        intervals, notes = _intervals(judged, groups, draws, rng)
+        drawn = bootstrap(judged, groups, draws, rng)
+        intervals, notes = _intervals(judged, scores, drawn)
     if len(np.unique(judged.truth)) == 1:
         notes.append("auc: undefined, all images scored are of one class")
     estimates = {}
     for name in MEASURES:
         low, high = intervals.get(name, (None, None))
         estimates[name] = Estimate(_plain(scores[name]), low, high, _plain(majority[name]))
-    return Scores(estimates, n_images, n_groups, tuple(notes))
+    return Scores(estimates, n_rows // judged.repeats, n_groups, tuple(notes), drawn)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.metrics import Judged, Scores, group_draws
+from classifiers.metrics import Judged, Scores, group_draws, widening
 from classifiers.tables import csv_text, interval, number
 from featurestore.files import write_bytes_atomic, write_text_atomic
 
@@ -101,12 +101,15 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
     Returns
     -------
     ndarray of float64, shape (bins, 5)
-        Mean predicted, share positive, low, high, n. The ends are the 95% group bootstrap, NaN
-        below ten groups.
+        Mean predicted, share positive, low, high, n (images; of several repeats the mean). The ends
+        are the 95% group bootstrap, widened as `classifiers.metrics.widening` says, NaN below ten groups.
     """
+    repeats = shown.judged.repeats
     proba = shown.judged.proba[:, shown.judged.positive]
     hit = shown.judged.truth == shown.judged.positive
-    edges = np.unique(np.quantile(proba, np.linspace(0, 1, min(n_bins, max(1, len(proba) // 10)) + 1)))
+    edges = np.unique(
+        np.quantile(proba, np.linspace(0, 1, min(n_bins, max(1, len(proba) // repeats // 10)) + 1))
+    )
     code = np.searchsorted(edges[1:-1], proba, side="left")
     _, code = np.unique(code, return_inverse=True)
     member = np.eye(int(code.max()) + 1)[code]
@@ -117,8 +120,10 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
         of_group = np.eye(times.shape[1])[group].T
         whole, part = times @ (of_group @ member), times @ (of_group @ (member * hit[:, None]))
         share = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
-        ends = np.nanpercentile(share, (2.5, 97.5), axis=0)
-    return np.column_stack([proba @ member / count, hit @ member / count, *ends, count])
+        middle = hit @ member / count
+        ends = middle + widening(shown.judged.folds) * (np.nanpercentile(share, (2.5, 97.5), axis=0) - middle)
+        ends = np.clip(ends, 0.0, 1.0)
+    return np.column_stack([proba @ member / count, hit @ member / count, *ends, count / repeats])
 
 
 def png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) -> bytes:
@@ -163,15 +168,19 @@ def _unit_square(axes: Axes, x: str, y: str) -> None:
 
 def _draw_confusion(figure: Figure, shown: Shown) -> None:
     k = len(shown.classes)
-    counts = np.bincount(shown.judged.truth * k + shown.judged.predicted, minlength=k * k).reshape(k, k)
+    cell = shown.judged.truth * k + shown.judged.predicted
+    counts = np.bincount(cell, minlength=k * k).reshape(k, k) / shown.judged.repeats
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    places = 0 if shown.judged.repeats == 1 else 1  # means over the repeats are no whole numbers
     axes = _titled(figure, shown, "Confusion")
     drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(k, k):
         colour = "white" if share[i, j] > 0.65 else "black"
-        text = f"{counts[i, j]}\n{share[i, j]:.0%}" if k <= 6 else str(counts[i, j])
+        text = f"{counts[i, j]:.{places}f}\n{share[i, j]:.0%}" if k <= 6 else f"{counts[i, j]:.0f}"
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=14 if k <= 4 else 9)
-    names = [f"{name}\n({n})" for name, n in zip(shown.classes, counts.sum(1), strict=True)]
+    names = [
+        f"{name}\n({n})" for name, n in zip(shown.classes, counts.sum(1).round().astype(int), strict=True)
+    ]
     axes.set_xticks(range(k), list(shown.classes), rotation=0 if k <= 4 else 45)
     axes.set_yticks(range(k), names)
     axes.set(xlabel="predicted", ylabel="actual (images)")
@@ -237,7 +246,8 @@ def _draw_calibration(figure: Figure, shown: Shown, bins: Floats) -> None:
     x, y, low, high, n = bins.T
     if not np.isnan(low).all():
         axes.vlines(x, low, high, color=_BLUE, alpha=0.35, linewidth=5, label="95% interval (groups drawn)")
-    each = f"{int(n.min())}" if n.min() == n.max() else f"{int(n.min())} to {int(n.max())}"
+    least, most = round(n.min()), round(n.max())
+    each = f"{least}" if least == most else f"{least} to {most}"
     label = f"mean of {each} images; Brier {_summary(shown, 'brier')}"
     axes.plot(x, y, "o-", color=_BLUE, markersize=6, label=label)
     _unit_square(axes, f"predicted probability of {shown.positive}", f"share that are {shown.positive}")
@@ -261,7 +271,7 @@ def write_plots(folder: Path, shown: Shown, *, draws: int, seed: int) -> None:
     names = np.asarray(shown.classes)
     pairs = zip(names[shown.judged.truth].tolist(), names[shown.judged.predicted].tolist(), strict=True)
     rows = [
-        [*map(float, row[:2]), *(None if np.isnan(v) else float(v) for v in row[2:4]), int(row[4])]
+        [*map(float, row[:2]), *(None if np.isnan(v) else float(v) for v in row[2:4]), round(row[4])]
         for row in bins
     ]
     tables: dict[str, tuple[list[str], Any]] = {

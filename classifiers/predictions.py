@@ -1,49 +1,35 @@
 """What heads say of rows they were not fitted on.
 
-Owns who is fitted on which rows: grouped folds over train and val. Refuses to know measures, and
-never asks for the test split.
+Owns who is fitted on which rows: repeated grouped folds over train and val, or train for val. Refuses
+to know measures, and never asks for the test split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from classifiers.data import Study
-from classifiers.splits import check_classes, grouped_folds
+from classifiers.fitting import Answer, Classifier, Job, answers
+from classifiers.splits import Fold, check_classes, repeated_folds
 from classifiers.tables import csv_text
 from featurestore.errors import KyaraError
 
 __all__ = [
-    "Classifier",
     "Predictions",
     "cross_validate",
     "cv_folds",
+    "gathered",
+    "held_out",
     "predict_rows",
     "predictions_csv",
     "why_no_cv",
 ]
 
 Rows = npt.NDArray[np.intp]
-
-
-class Classifier(Protocol):
-    """What is asked of a head."""
-
-    classes_: npt.NDArray[Any]
-
-    def fit(self, X: Any, y: Any) -> Any:
-        """Learn from features (n, d) and labels (n,)."""
-
-    def predict(self, X: Any) -> Any:
-        """Labels, shape (n,)."""
-
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities, shape (n, k), columns as ``classes_``."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +41,16 @@ class Predictions:
     name : str
         ``"cv"``, ``"val"`` or ``"test"``.
     rows : ndarray of intp, shape (m,)
-        Positions in the study.
+        Positions in the study; of ``cv`` each stands there once a repeat.
     predicted : ndarray of intp, shape (m,)
         Codes of classes.
     proba : ndarray of float64, shape (m, k)
     fitted : ndarray of intp
         Rows that a head was fitted on; of all folds together for ``cv``.
     fold : ndarray of intp, shape (m,), optional
-        Number of the fold whose head scored each row; None = one head for all.
+        Number of the fold whose head scored each row, counted through all repeats; None = one head for all.
+    folds : int
+        Folds of one repeat; 1 = one head for all.
     """
 
     name: str
@@ -71,6 +59,17 @@ class Predictions:
     proba: npt.NDArray[np.float64]
     fitted: Rows
     fold: Rows | None = None
+    folds: int = 1
+
+    @property
+    def repeats(self) -> int:
+        """How often each row was scored."""
+        return 1 if self.fold is None else (int(self.fold.max()) + 1) // self.folds
+
+    @property
+    def repeat(self) -> Rows:
+        """In which repeat each row was scored, shape (m,), from 0."""
+        return np.zeros_like(self.rows) if self.fold is None else self.fold // self.folds
 
 
 def predict_rows(head: Classifier, study: Study, rows: Rows) -> tuple[Rows, npt.NDArray[np.float64]]:
@@ -99,7 +98,7 @@ def why_no_cv(study: Study) -> str:
     return f"{learned} learned from the train split: a fold would score pictures it saw; see val"
 
 
-def cv_folds(study: Study, *, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+def cv_folds(study: Study, *, folds: int, repeats: int, seed: int) -> list[Fold]:
     """Rows to fit on and rows to score, for each fold over train and val.
 
     Raises
@@ -112,43 +111,92 @@ def cv_folds(study: Study, *, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
     if why_no_cv(study):
         raise ValueError(why_no_cv(study))
     rows = study.rows_of("train", "val")
-    labels = study.labels[rows]
-    check_classes(labels, study.classes, where="train and val")
-    found = grouped_folds(labels, study.groups[rows], folds=folds, seed=seed)
-    return [(rows[fitted], rows[scored]) for fitted, scored in found]
+    check_classes(study.labels[rows], study.classes, where="train and val")
+    return repeated_folds(study.labels, study.groups, rows, folds=folds, repeats=repeats, seed=seed)
+
+
+def gathered(folds: Sequence[Fold], said: Sequence[Answer]) -> Predictions:
+    """Answers of one head, a fold each, as predictions: repeat by repeat, rows ascending."""
+    n_folds = max(fold.number for fold in folds) + 1
+    code = np.concatenate([np.full(len(f.scored), f.repeat * n_folds + f.number) for f in folds])
+    rows = np.concatenate([fold.scored for fold in folds])
+    order = np.lexsort((rows, code // n_folds))
+    return Predictions(
+        "cv",
+        rows[order],
+        np.concatenate([one.predicted for one in said])[order],
+        np.concatenate([one.proba for one in said])[order],
+        np.unique(rows),
+        code[order].astype(np.intp),
+        n_folds,
+    )
 
 
 def cross_validate(
-    study: Study, make: Callable[[], Classifier], folds: Sequence[tuple[Rows, Rows]]
-) -> Predictions:
-    """Out-of-fold predictions, in the order of the rows.
+    study: Study,
+    makers: Mapping[str, Callable[[], Classifier]],
+    folds: Sequence[Fold],
+    *,
+    workers: int = 1,
+    log: list[Answer] | None = None,
+) -> dict[str, Predictions]:
+    """Out-of-fold predictions of each head on the same folds.
 
     Parameters
     ----------
-    make : callable
-        A new, unfitted head for each fold.
-    folds : sequence of (fitted, scored)
+    makers : mapping of str to callable
+        Name of a head to a maker of new, unfitted ones.
+    folds : sequence of Fold
         From `cv_folds`.
+    workers : int
+        Processes; what comes out does not depend on it.
+    log : list, optional
+        Every answer is added to it, with its times.
+
+    Raises
+    ------
+    KyaraError
+        If a head fails; the message names it.
     """
-    fold, predicted = (np.full(len(study.labels), -1, dtype=np.intp) for _ in range(2))
-    proba = np.zeros((len(study.labels), len(study.classes)))
-    for number, (fitted, scored) in enumerate(folds):
-        head = make()
-        head.fit(study.features.iloc[fitted], study.labels[fitted])
-        predicted[scored], proba[scored] = predict_rows(head, study, scored)
-        fold[scored] = number
-    rows = np.flatnonzero(predicted >= 0)
-    return Predictions("cv", rows, predicted[rows], proba[rows], rows, fold[rows])
+    jobs = [Job(name, fold) for fold in folds for name in makers]
+    said = answers(study, makers, jobs, workers=workers)
+    if log is not None:
+        log.extend(said)
+    return {name: gathered(folds, [one for one in said if one.job.head == name]) for name in makers}
+
+
+def held_out(
+    study: Study,
+    makers: Mapping[str, Callable[[], Classifier]],
+    *,
+    workers: int = 1,
+    log: list[Answer] | None = None,
+) -> dict[str, Predictions]:
+    """What heads that were fitted on train say of val."""
+    fold = Fold(0, 0, study.rows_of("train"), study.rows_of("val"))
+    said = answers(study, makers, [Job(name, fold) for name in makers], workers=workers)
+    if log is not None:
+        log.extend(said)
+    return {
+        one.job.head: Predictions("val", fold.scored, one.predicted, one.proba, fold.fitted) for one in said
+    }
 
 
 def predictions_csv(study: Study, parts: Sequence[Predictions]) -> str:
-    """CSV: key, path, split (``cv`` or ``val``), label, predicted, ``p_<label>`` for each class."""
-    header = ["key", "path", "split", "label", "predicted", *(f"p_{name}" for name in study.classes)]
+    """CSV, one row an image and repeat: who was asked, what it is, and what was said.
+
+    Columns: key, path, group, split (``cv`` or ``val``), repeat, fold, label, predicted, and ``p_<label>``
+    for each class. Folds count through all repeats.
+    """
+    header = ["key", "path", "group", "split", "repeat", "fold", "label", "predicted"]
     rows = [
         [
             study.keys[row],
             study.paths[row],
+            study.groups[row],
             part.name,
+            int(part.repeat[i]),
+            None if part.fold is None else int(part.fold[i]),
             study.labels[row],
             study.classes[part.predicted[i]],
             *part.proba[i].tolist(),
@@ -156,4 +204,4 @@ def predictions_csv(study: Study, parts: Sequence[Predictions]) -> str:
         for part in parts
         for i, row in enumerate(part.rows.tolist())
     ]
-    return csv_text(header, rows)
+    return csv_text([*header, *(f"p_{name}" for name in study.classes)], rows)

@@ -5,23 +5,28 @@ Listing and `keywords` import no scikit-learn. Refuses to know params.yaml: valu
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featurestore import plugins
 from featurestore.errors import ParamsError
-from featurestore.params import HEAD_CONTEXT, FusionParams
+from featurestore.params import HEAD_CONTEXT, DecisionParams, FusionParams, SearchParams
 from featurestore.schema import check_keywords
 
 if TYPE_CHECKING:
     from classifiers.head import Head
+    from classifiers.search import Candidate
 
-__all__ = ["EARLY", "PACKAGE", "head_names", "make_head"]
+__all__ = ["EARLY", "LIKELIEST", "PACKAGE", "head_names", "make_head", "max_rows"]
 
 PACKAGE = "classifiers.heads"
 
 #: The default: one head on all columns as they are.
 EARLY = FusionParams()
+
+#: The default: the likeliest class, by probabilities as the head gives them.
+LIKELIEST = DecisionParams()
 
 
 def head_names() -> tuple[str, ...]:
@@ -35,6 +40,23 @@ def head_names() -> tuple[str, ...]:
     return plugins.listing(PACKAGE)
 
 
+def max_rows(name: str) -> int | None:
+    """Most rows that a head is fitted on in reasonable time; None = its cost grows no faster than they do.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such head.
+
+    Examples
+    --------
+    >>> max_rows("svm"), max_rows("logreg")
+    (20000, None)
+    """
+    limit: int | None = getattr(plugins.load(PACKAGE, name, key="model"), "MAX_ROWS", None)
+    return limit
+
+
 def make_head(
     name: str,
     params: Mapping[str, Any],
@@ -43,6 +65,8 @@ def make_head(
     n_classes: int,
     positive: int,
     fusion: FusionParams = EARLY,
+    decision: DecisionParams = LIKELIEST,
+    search: SearchParams | None = None,
 ) -> Head:
     """An unfitted head.
 
@@ -60,19 +84,69 @@ def make_head(
         Index of the positive class among the sorted labels.
     fusion : FusionParams
         How the columns of several extractors meet.
+    decision : DecisionParams
+        What is tuned of its decision, inside the rows that it is fitted on.
+    search : SearchParams or None
+        Params that are chosen inside those rows too; they stand in place of ``params``.
 
     Raises
     ------
     ParamsError
-        If there is no such head, or a param is unknown, of another type or out of range.
+        If there is no such head, a param is unknown, of another type or out of range, or a threshold is
+        to be tuned with more than two classes.
     """
-    from classifiers.fusion import fused
     from classifiers.head import Head
 
     module = plugins.load(PACKAGE, name, key="model")
-    checked = check_keywords(module.build, params, f"heads.{name}", given=HEAD_CONTEXT)
+    if decision.threshold != "default" and n_classes > 2:
+        raise ParamsError(
+            f"threshold: {decision.threshold} tunes the positive of two classes, and here are {n_classes}; "
+            "set threshold: default"
+        )
+    context = {"seed": seed, "n_classes": n_classes, "positive": positive}
+    _, pipeline = _built(module, params, f"heads.{name}", context, fusion)
+    candidates = None if search is None else _candidates(module, params, search, name, context, fusion)
+    return Head(
+        pipeline,
+        positive=positive,
+        threshold=decision.threshold,
+        calibration=decision.calibration,
+        candidates=candidates,
+        seed=seed,
+    )
+
+
+def _built(
+    module: types.ModuleType,
+    params: Mapping[str, Any],
+    key: str,
+    context: Mapping[str, int],
+    fusion: FusionParams,
+) -> Candidate:
+    """A head's params, defaults filled in, and the pipeline that they make."""
+    from classifiers.fusion import fused
+
+    checked = check_keywords(module.build, params, key, given=HEAD_CONTEXT)
     try:
-        built = module.build(seed=seed, n_classes=n_classes, positive=positive, **checked)
+        return checked, fused(module.build(**context, **checked), fusion)
     except ValueError as error:
-        raise ParamsError(f"heads.{name}: {error}") from error
-    return Head(fused(built, fusion))
+        raise ParamsError(f"{key}: {error}") from error
+
+
+def _candidates(
+    module: types.ModuleType,
+    params: Mapping[str, Any],
+    search: SearchParams,
+    name: str,
+    context: Mapping[str, int],
+    fusion: FusionParams,
+) -> tuple[Candidate, ...]:
+    """What a head's search tries: the searched params alone, and the pipeline of all."""
+    from classifiers.search import drawn, plain
+
+    key = f"heads.{name}.search"
+    found = []
+    for values in drawn(search, key, seed=context["seed"]):
+        checked, pipeline = _built(module, {**params, **values}, f"{key}.over", context, fusion)
+        found.append((plain({param: checked[param] for param in values}), pipeline))
+    return tuple(found)

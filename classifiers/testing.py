@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from classifiers.registry import EARLY, head_names, make_head
-from featurestore.params import FusionParams
+from classifiers.registry import EARLY, LIKELIEST, PACKAGE, head_names, make_head
+from featurestore import plugins
+from featurestore.params import HEAD_CONTEXT, DecisionParams, FusionParams, SearchParams
+from featurestore.schema import check_keywords
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,6 +36,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "xgb": {"n_estimators": 10},
 }
 
+#: For the checks in which a head is fitted a hundred times.
+_TINY: dict[str, dict[str, Any]] = {
+    "extratrees": {"n_estimators": 3},
+    "hgb": {"max_iter": 3},
+    "mlp": {"hidden": (8,), "max_iter": 10, "learning_rate_init": 0.01},
+    "rf": {"n_estimators": 3},
+    "xgb": {"n_estimators": 3},
+}
+
 #: Head -> check of scikit-learn -> why it fails.
 EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {}
 
@@ -44,11 +55,25 @@ _LABELS = ("antihero", "hero", "villain", *(f"role{i}" for i in range(7)))
 
 
 def small_head(
-    name: str, *, seed: int = 0, n_classes: int = 2, positive: int = 1, fusion: FusionParams = EARLY
+    name: str,
+    *,
+    seed: int = 0,
+    n_classes: int = 2,
+    positive: int = 1,
+    fusion: FusionParams = EARLY,
+    decision: DecisionParams = LIKELIEST,
+    search: SearchParams | None = None,
 ) -> Head:
     """One head with params that make it quick."""
     return make_head(
-        name, SMALL.get(name, {}), seed=seed, n_classes=n_classes, positive=positive, fusion=fusion
+        name,
+        SMALL.get(name, {}),
+        seed=seed,
+        n_classes=n_classes,
+        positive=positive,
+        fusion=fusion,
+        decision=decision,
+        search=search,
     )
 
 
@@ -97,7 +122,10 @@ def _check_proba(head: Head, X: pd.DataFrame | npt.NDArray[np.float32]) -> npt.N
     assert proba.shape == (len(X), len(head.classes_))
     assert np.all((proba >= 0) & (proba <= 1))
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(head.predict(X), head.classes_[proba.argmax(axis=1)])
+    said = proba.argmax(axis=1)
+    if hasattr(head, "threshold_"):
+        said = np.where(proba[:, head.positive] >= head.threshold_, head.positive, 1 - head.positive)
+    np.testing.assert_array_equal(head.predict(X), head.classes_[said])
     return proba
 
 
@@ -129,9 +157,9 @@ def check_missing_rows(name: str, fusion: FusionParams = EARLY) -> None:
     assert np.all(proba == proba[0])
 
 
-def check_one_and_many_columns(name: str, fusion: FusionParams = EARLY) -> None:
-    """One column, and 2,000 on few rows, will do."""
-    for n, d in ((60, 1), (40, 2000)):
+def check_one_and_many_columns(name: str, fusion: FusionParams = EARLY, many: int = 5000) -> None:
+    """One column, and 5,000 on few rows, will do."""
+    for n, d in ((60, 1), (40, many)):
         X, y = rows(n, d)
         _check_proba(small_head(name, fusion=fusion).fit(X, y), X)
 
@@ -154,21 +182,78 @@ def check_named_and_plain(name: str, fusion: FusionParams = EARLY) -> None:
 
 def check_saved_and_loaded(name: str, fusion: FusionParams = EARLY) -> None:
     """Saved, loaded and saved again: the same bytes, bitwise the same probabilities."""
-    from classifiers.artifact import load_model, save_model
-
     for n_classes in (2, 3):
         X, y = rows(n_classes=n_classes)
-        head = small_head(name, fusion=fusion, n_classes=n_classes).fit(X, y)
-        before = head.predict_proba(X)
-        with tempfile.TemporaryDirectory() as root:
-            first, second = Path(root, "first"), Path(root, "second")
-            save_model(first, head, {"head": name})
-            loaded, card = load_model(first)
-            save_model(second, loaded, card)
-            files = {path.name: path.read_bytes() for path in first.iterdir()}
-            assert files == {path.name: path.read_bytes() for path in second.iterdir()}
-        assert loaded.predict_proba(X).tobytes() == before.tobytes()
-        assert head.predict_proba(X).tobytes() == before.tobytes()
+        _check_round_trip(small_head(name, fusion=fusion, n_classes=n_classes).fit(X, y), X)
+
+
+def _check_round_trip(head: Head, X: pd.DataFrame) -> Head:
+    """The head that comes back from the disk."""
+    from classifiers.artifact import load_model, save_model
+
+    before, said = head.predict_proba(X), head.predict(X)
+    with tempfile.TemporaryDirectory() as root:
+        first, second = Path(root, "first"), Path(root, "second")
+        save_model(first, head, {"head": "a head"})
+        loaded, card = load_model(first)
+        save_model(second, loaded, card)
+        files = {path.name: path.read_bytes() for path in first.iterdir()}
+        assert files == {path.name: path.read_bytes() for path in second.iterdir()}
+    assert loaded.predict_proba(X).tobytes() == before.tobytes()
+    assert head.predict_proba(X).tobytes() == before.tobytes()
+    np.testing.assert_array_equal(loaded.predict(X), said)
+    return loaded
+
+
+def _any_search(name: str) -> SearchParams:
+    """Two candidates of a head's first param: its value, twice."""
+    build = plugins.load(PACKAGE, name, key="model").build
+    values = check_keywords(build, _TINY.get(name), f"heads.{name}", given=HEAD_CONTEXT)
+    param, value = next(iter(values.items()))
+    return SearchParams({param: [value, value]})
+
+
+def _tuned_head(name: str, *, n_classes: int, fusion: FusionParams, decision: DecisionParams) -> Head:
+    return make_head(
+        name,
+        _TINY.get(name, {}),
+        seed=3,
+        n_classes=n_classes,
+        positive=1,
+        fusion=fusion,
+        decision=decision,
+        search=_any_search(name) if decision.threshold != "default" else None,
+    )
+
+
+def check_tuned(name: str, fusion: FusionParams = EARLY) -> None:
+    """Searched, and with a threshold: the same bits with one seed, and saved and loaded too."""
+    X, y = rows(60)
+    first, second = (
+        _tuned_head(name, n_classes=2, fusion=fusion, decision=DecisionParams("f1")).fit(
+            X, y, groups=np.arange(60) // 2
+        )
+        for _ in range(2)
+    )
+    assert 0 <= first.threshold_ <= 1
+    assert first.searched_["tried"] == 2
+    assert first.threshold_ == second.threshold_
+    assert first.searched_ == second.searched_ == _check_round_trip(first, X).searched_
+    assert _check_proba(first, X).tobytes() == second.predict_proba(X).tobytes()
+
+
+def check_calibrated(name: str, fusion: FusionParams = EARLY) -> None:
+    """Calibrated, with two classes and with three: constant where it was constant, saved and loaded."""
+    for n_classes in (2, 3):
+        X, y = rows(60, n_classes=n_classes)
+        plain, head = (
+            _tuned_head(name, n_classes=n_classes, fusion=fusion, decision=decision).fit(X, y)
+            for decision in (LIKELIEST, DecisionParams(calibration="sigmoid"))
+        )
+        assert head.sigmoid_.shape == ({2: 1, 3: 3}[n_classes], 2)
+        constant = [np.all(one == one[0]) for one in (_check_proba(h, X) for h in (plain, head))]
+        assert constant[0] == constant[1]
+        _check_round_trip(head, X)
 
 
 #: What a head must do beyond scikit-learn's checks; each takes its name and, perhaps, another fusion.
@@ -179,4 +264,6 @@ CHECKS: tuple[Callable[..., None], ...] = (
     check_one_and_many_columns,
     check_named_and_plain,
     check_saved_and_loaded,
+    check_tuned,
+    check_calibrated,
 )

@@ -12,10 +12,10 @@ from importlib import metadata
 from typing import Any, TypeVar
 
 from classifiers.data import Study
-from classifiers.predictions import Classifier
-from classifiers.registry import EARLY
+from classifiers.fitting import Classifier
+from classifiers.registry import EARLY, LIKELIEST
 from classifiers.splits import check_classes
-from featurestore.params import FusionParams
+from featurestore.params import DecisionParams, FusionParams
 
 __all__ = ["fit_on_train", "model_card"]
 
@@ -35,7 +35,7 @@ def fit_on_train(study: Study, head: AnyHead) -> AnyHead:
     """
     train = study.rows_of("train")
     check_classes(study.labels[train], study.classes, where="the train split")
-    head.fit(study.features.iloc[train], study.labels[train])
+    head.fit(study.features.iloc[train], study.labels[train], groups=study.groups[train])
     return head
 
 
@@ -47,10 +47,14 @@ def model_card(
     seed: int,
     positive: str,
     fusion: FusionParams = EARLY,
+    decision: DecisionParams = LIKELIEST,
+    fitted: Any = None,
 ) -> dict[str, Any]:
     """What the model is and what it was fitted on; no time, no host.
 
-    ``fusion`` is in it unless it is the default.
+    ``fusion`` and ``decision`` are in it unless they are the default, ``search`` where there was one. Of the
+    head itself (``fitted``) come the threshold that was tuned (``decision.tuned``) and the params that were
+    chosen, which stand in place of those under ``params``.
 
     ``features_digest`` (columns and values) and ``train_digest`` (keys and labels) of the train rows
     tell whether the model belongs to a store and a data set; see `classifiers.data.check_model`.
@@ -58,6 +62,8 @@ def model_card(
     train = study.rows_of("train")
     return {
         **({} if fusion == EARLY else {"fusion": dataclasses.asdict(fusion)}),
+        **({} if decision == LIKELIEST else {"decision": _decision(decision, fitted)}),
+        **({"search": dict(fitted.searched_)} if hasattr(fitted, "searched_") else {}),
         "head": name,
         "params": dict(params),
         "seed": seed,
@@ -74,3 +80,8 @@ def model_card(
         "train_digest": study.digest(train),
         "versions": {library: metadata.version(library) for library in _LIBRARIES},
     }
+
+
+def _decision(decision: DecisionParams, fitted: Any) -> dict[str, Any]:
+    tuned = getattr(fitted, "threshold_", None)
+    return {**dataclasses.asdict(decision), **({} if tuned is None else {"tuned": tuned})}

@@ -119,7 +119,7 @@ def _fuse(_: argparse.Namespace) -> int:
 def _ls(_: argparse.Namespace) -> int:
     from featurestore.errors import KyaraError
     from featurestore.listing import describe, describe_cache
-    from featurestore.revisions import stores_of_results
+    from featurestore.revisions import shortcuts_of_results, stores_of_results
 
     files, worst = _all_stores(), 0
     if files:
@@ -133,7 +133,9 @@ def _ls(_: argparse.Namespace) -> int:
             console.say(error)
             worst = error.exit_code
     print()
-    for line in describe_cache(_cache(), set(stores_of_results(Path()).values())):
+    for line in describe_cache(
+        _cache(), {*stores_of_results(Path()).values(), *shortcuts_of_results(Path())}
+    ):
         print(line)
     return worst
 
@@ -209,6 +211,7 @@ def _gc(args: argparse.Namespace) -> int:
     named = None
     if by_name:
         named = fingerprints_of(_all_stores()) | set(revisions.stores_of_results(Path()).values())
+        named |= revisions.shortcuts_of_results(Path())
         named = named.union(*(revisions.listed_stores(Path(), rev) for rev in args.keep))
         named |= revisions.all_listed_stores(Path()) if args.keep_all else set()
     days = 1.0 if args.older_than is None else args.older_than

@@ -5,7 +5,9 @@ Owns every key and its range. Refuses to know what the values do. Only a ``__mai
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import types
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,11 +23,15 @@ from featurestore.schema import AtLeast, Between, check_keywords, from_mapping
 __all__ = [
     "EXTRACTOR_CONTEXT",
     "HEAD_CONTEXT",
+    "CvParams",
     "DataParams",
+    "DecisionParams",
     "EvaluationParams",
     "FusionParams",
     "Params",
     "RuntimeParams",
+    "SearchParams",
+    "SearchRange",
     "SplitParams",
     "check_foreign_name",
     "load_params",
@@ -83,12 +89,76 @@ class SplitParams:
 
 
 @dataclass(frozen=True)
+class CvParams:
+    """``cv:`` folds of whole groups over train and val, drawn anew ``repeats`` times."""
+
+    folds: Annotated[int, AtLeast(2)] = 5
+    repeats: Annotated[int, Between(1, 100)] = 5
+
+
+@dataclass(frozen=True)
+class DecisionParams:
+    """``threshold:`` and ``calibration:`` how a probability becomes a decision.
+
+    Attributes
+    ----------
+    threshold : {"default", "f1", "balanced_accuracy"}
+        ``default`` takes the likeliest class; the others tune the positive class's threshold, inside
+        the rows that the head is fitted on.
+    calibration : {"none", "sigmoid"}
+        Whether probabilities are mapped to observed shares, inside those rows too.
+    """
+
+    threshold: Literal["default", "f1", "balanced_accuracy"] = "default"
+    calibration: Literal["none", "sigmoid"] = "none"
+
+
+@dataclass(frozen=True)
+class SearchParams:
+    """``heads.<name>.search:`` params that are chosen inside the rows that the head is fitted on.
+
+    Attributes
+    ----------
+    method : {"grid", "random"}
+        All combinations, or ``trials`` that are drawn.
+    over : mapping
+        Param -> list of values, or for ``random`` also ``{low, high, log}``.
+    """
+
+    over: Mapping[str, Any]
+    method: Literal["grid", "random"] = "grid"
+    trials: Annotated[int, Between(1, 10_000)] = 20
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """A range that a random search draws from; whole numbers where both ends are.
+
+    Attributes
+    ----------
+    low, high : float or int
+        Both included.
+    log : bool
+        Whether the logarithm is what is uniform.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @property
+    def kind(self) -> type[int] | type[float]:
+        """Of the values drawn."""
+        return int if isinstance(self.low, int) and isinstance(self.high, int) else float
+
+
+@dataclass(frozen=True)
 class EvaluationParams:
-    """``evaluation:`` the positive class, the folds, the draws of the bootstrap."""
+    """``evaluation:`` the positive class, draws of the bootstrap, permutations of the identity meter."""
 
     positive: str = "villain"
-    folds: Annotated[int, AtLeast(2)] = 5
     bootstrap: Annotated[int, AtLeast(100)] = 1000
+    permutations: Annotated[int, AtLeast(20)] = 40
 
 
 @dataclass(frozen=True)
@@ -137,6 +207,8 @@ class Params:
     ----------
     extractors, heads : mapping of str to mapping
         Keyword arguments of each plugin's ``build``, defaults filled in.
+    searches : mapping of str to SearchParams
+        By head, of those that have a ``search``; no key of the file.
     imported : tuple of str
         Stores of other tools, joined behind those of `features`.
     """
@@ -150,8 +222,17 @@ class Params:
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
     fusion: FusionParams = field(default_factory=FusionParams)
+    cv: CvParams = field(default_factory=CvParams)
+    threshold: Literal["default", "f1", "balanced_accuracy"] = "default"
+    calibration: Literal["none", "sigmoid"] = "none"
     evaluation: EvaluationParams = field(default_factory=EvaluationParams)
     runtime: RuntimeParams = field(default_factory=RuntimeParams)
+    searches: Mapping[str, SearchParams] = field(default_factory=dict, metadata={"derived": True})
+
+    @property
+    def decision(self) -> DecisionParams:
+        """``threshold`` and ``calibration`` as one value."""
+        return DecisionParams(self.threshold, self.calibration)
 
 
 def _check_ranges(params: Params) -> None:
@@ -209,6 +290,33 @@ def _check_names(params: Params) -> None:
                 raise ParamsError(f"{key}: {name!r} stands twice")
 
 
+def _search(build: types.FunctionType, raw: Any, key: str) -> SearchParams:
+    """A head's ``search``, every value that it may try checked like one of params.yaml.
+
+    Raises
+    ------
+    ParamsError
+        Naming the param and the value.
+    """
+    search = from_mapping(SearchParams, raw, key)
+    if not search.over:
+        raise ParamsError(f"{key}.over: nothing to choose from; param: [value, value]")
+    for name, values in search.over.items():
+        where = f"{key}.over.{named(name)}"
+        if isinstance(values, Mapping):
+            if search.method != "random":
+                raise ParamsError(f"{where}: a range goes with method: random; a grid takes a list of values")
+            limits = from_mapping(SearchRange, values, where)
+            if not limits.low < limits.high or (limits.log and limits.low <= 0):
+                raise ParamsError(f"{where}: low must be below high, and above 0 where log is true")
+            values = [limits.kind(limits.low), limits.kind(limits.high)]
+        if not isinstance(values, list | tuple) or not values:
+            raise ParamsError(f"{where}: {shown(values)} is not a list of values")
+        for value in values:
+            check_keywords(build, {name: value}, f"{key}.over", given=HEAD_CONTEXT)
+    return search
+
+
 def _plugin_blocks(package: str, key: str, raw: Mapping[str, Any], given: tuple[str, ...]) -> dict[str, Any]:
     return {
         name: check_keywords(
@@ -216,6 +324,15 @@ def _plugin_blocks(package: str, key: str, raw: Mapping[str, Any], given: tuple[
         )
         for name in plugins.listing(package)
     }
+
+
+def _without_searches(raw: Any) -> tuple[Any, dict[str, Any]]:
+    """The raw params without ``heads.<name>.search``, and these by head."""
+    if not isinstance(raw, Mapping) or not raw.get("heads"):
+        return raw, {}
+    heads = {name: dict(block) for name, block in raw["heads"].items()}
+    searches = {name: block.pop("search", None) for name, block in heads.items()}
+    return {**raw, "heads": heads}, {name: one for name, one in searches.items() if one is not None}
 
 
 def parse_params(raw: Any) -> Params:
@@ -242,12 +359,17 @@ def parse_params(raw: Any) -> Params:
             **raw,
             **{b: {k: v or {} for k, v in dict(raw.get(b) or {}).items()} for b in ("extractors", "heads")},
         }
+    raw, searches = _without_searches(raw)
     params = from_mapping(Params, raw, "")
     _check_names(params)
     _check_ranges(params)
     extractors = _plugin_blocks("extractors.zoo", "extractors", params.extractors, EXTRACTOR_CONTEXT)
     heads = _plugin_blocks("classifiers.heads", "heads", params.heads, HEAD_CONTEXT)
-    return Params(**{**vars(params), "extractors": extractors, "heads": heads})
+    chosen = {
+        name: _search(plugins.load("classifiers.heads", name, key="heads").build, raw, f"heads.{name}.search")
+        for name, raw in searches.items()
+    }
+    return dataclasses.replace(params, extractors=extractors, heads=heads, searches=chosen)
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -1,12 +1,14 @@
-"""What git and DVC know of the stores of other revisions.
+"""What git and DVC know of the stores, and other files, of other revisions.
 
-Owns reading ``results/stores.json`` out of git, and a store out of DVC's cache or remote. Refuses to
-change either.
+Owns reading ``results/stores.json`` out of git, and a file out of git, DVC's cache or remote. Refuses to
+change any of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,15 +20,20 @@ from featurestore.errors import DataError, MissingData, MissingRepository, Usage
 __all__ = [
     "STORES",
     "all_listed_stores",
+    "commit_of",
+    "file_at",
     "listed_stores",
     "pairs_to_compare",
-    "store_at",
+    "shortcuts_of_results",
     "stores_at",
     "stores_of_results",
 ]
 
 #: What `fuse` says of the stores that it joined; in git, so that a revision names the rows that it needs.
 STORES = Path("results/stores.json")
+
+#: Shortcuts that a leaderboard stands beside; one with rows of its own names their fingerprint.
+SHORTCUTS = Path("results/shortcuts.csv")
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -38,7 +45,16 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _commit_of(root: Path, revision: str) -> str:
+def commit_of(root: Path, revision: str) -> str:
+    """The commit of a revision of git's, or of an experiment of DVC's by its name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    MissingRepository
+        If there is no git here.
+    """
     if _git(root, "rev-parse", "--git-dir") is None:
         raise MissingRepository("no git repository here; run it in a clone of kyara's")
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -75,6 +91,18 @@ def stores_of_results(root: Path) -> dict[str, str]:
     return _listed(file.read_bytes(), str(file)) if file.exists() else {}
 
 
+def _beside(text: str | None) -> set[str]:
+    """Fingerprints in the text of a ``shortcuts.csv``; none without one."""
+    rows = csv.DictReader(io.StringIO(text or "", newline=""))
+    return {row["fingerprint"] for row in rows if row.get("fingerprint")}
+
+
+def shortcuts_of_results(root: Path) -> set[str]:
+    """Fingerprints of the rows beside the stores that the working tree's leaderboard stands on."""
+    file = root / SHORTCUTS
+    return _beside(file.read_text(encoding="utf-8")) if file.exists() else set()
+
+
 def listed_stores(root: Path, revision: str) -> set[str]:
     """Fingerprints of the rows that a revision's results stand on.
 
@@ -85,11 +113,12 @@ def listed_stores(root: Path, revision: str) -> set[str]:
     MissingData
         If it does not say: an older kyara's, or a study that was never run.
     """
-    commit = _commit_of(root, revision)
+    commit = commit_of(root, revision)
     text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
     if text is None:
         raise MissingData(f"{revision} has no {STORES}, so nobody knows which rows it needs; leave it out")
-    return set(_listed(text.encode(), f"{revision}:{STORES}").values())
+    beside = _beside(_git(root, "show", f"{commit}:./{SHORTCUTS.as_posix()}"))
+    return set(_listed(text.encode(), f"{revision}:{STORES}").values()) | beside
 
 
 def all_listed_stores(root: Path) -> set[str]:
@@ -100,11 +129,13 @@ def all_listed_stores(root: Path) -> set[str]:
     MissingData
         If none does: better to keep too much than all that nobody has committed yet.
     """
-    _commit_of(root, "HEAD")
+    commit_of(root, "HEAD")
     found: set[str] = set()
     for commit in (_git(root, "log", "--all", "--format=%H", "--", STORES.as_posix()) or "").split():
         text = _git(root, "show", f"{commit}:./{STORES.as_posix()}")
         found |= set(_listed(text.encode(), f"{commit}:{STORES}").values()) if text is not None else set()
+    for commit in (_git(root, "log", "--all", "--format=%H", "--", SHORTCUTS.as_posix()) or "").split():
+        found |= _beside(_git(root, "show", f"{commit}:./{SHORTCUTS.as_posix()}"))
     if not found:
         raise MissingData(f"no commit has {STORES}, so nobody knows which rows are needed; commit it first")
     return found
@@ -116,7 +147,7 @@ def _at(root: Path, revision: str) -> Iterator[Any]:
     from dvc.exceptions import DvcException, NotDvcRepoError
 
     try:
-        yield DVCFileSystem(str(root), rev=_commit_of(root, revision))
+        yield DVCFileSystem(str(root), rev=commit_of(root, revision))
     except NotDvcRepoError:
         raise MissingRepository("no DVC repository here; run it in a clone of kyara's") from None
     except DvcException as error:
@@ -132,21 +163,25 @@ def stores_at(root: Path, revision: str, folder: str = "features") -> list[str]:
     return sorted(Path(file).stem for file in found if file.endswith(".h5"))
 
 
-def store_at(root: Path, revision: str, file: str, target: Path) -> Path:
-    """Fetch one store of a revision out of DVC's cache, or else its remote, into ``target``.
+def file_at(root: Path, revision: str, file: str, target: Path) -> Path:
+    """Fetch one file of a revision out of git, or DVC's cache, or else its remote, into ``target``.
 
     Raises
     ------
     MissingData
-        If neither has it.
+        If the revision has no such file, or DVC has it no longer.
     """
     with _at(root, revision) as files:
+        if not files.exists(file):
+            raise MissingData(
+                f"{revision} has no {file}; check it out, run: dvc repro, and commit what it made"
+            )
         try:
             files.get_file(file, str(target))
         except FileNotFoundError as error:
             raise MissingData(
                 f"{revision}: {file} is neither in DVC's cache nor in a remote ({error}); a revision can be"
-                " compared as long as DVC has its stores (run: dvc fetch, if a remote has them)"
+                " compared as long as DVC has its files (run: dvc fetch, if a remote has them)"
             ) from None
     return target
 
@@ -180,7 +215,7 @@ def pairs_to_compare(
         found = {file.stem: file for place in places for file in sorted(place.glob("*.h5"))}
         if revision is not None:
             found = {
-                name: store_at(Path(), revision, f"{place.as_posix()}/{name}.h5", folder / f"{i}-{name}.h5")
+                name: file_at(Path(), revision, f"{place.as_posix()}/{name}.h5", folder / f"{i}-{name}.h5")
                 for place in places
                 for name in stores_at(Path(), revision, place.as_posix())
             }

@@ -182,9 +182,10 @@ def from_mapping(cls: type[T], raw: Any, key: str) -> T:
     """
     block = _as_mapping(raw, key)
     hints = typing.get_type_hints(cls, include_extras=True)
-    _check_known(block, hints, key)
+    fields = [f for f in dataclasses.fields(cls) if not f.metadata.get("derived")]  # type: ignore[arg-type]
+    _check_known(block, [field.name for field in fields], key)
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in fields:
         where = f"{key}.{field.name}" if key else field.name
         kind = hints[field.name]
         if field.name in block and not dataclasses.is_dataclass(kind):

@@ -34,18 +34,42 @@ def study(
     values = rng.normal(size=(n, 4)) + rng.normal(size=(n_groups, 4))[group] * 0.5
     values[:, 0] += effect * code
     splits = np.array(["train", "val", "train", "test", "train"])[group % 5]
+    blocks = tuple(fitted_on or ("toy",))
     return Study(
-        features=pd.DataFrame(values, columns=[f"toy/c{i}" for i in range(4)]),
+        features=pd.DataFrame(values, columns=[f"{blocks[i % len(blocks)]}/c{i}" for i in range(4)]),
         keys=np.array([f"{i:064x}" for i in range(n)]),
         paths=np.array([f"images/{labels[c]}/{i}.png" for i, c in enumerate(code)]),
         labels=np.array(labels)[code],
         groups=np.array([f"series {g:02d}" for g in group]),
         splits=splits,
-        status=np.zeros((n, 1), dtype=np.uint8),
-        blocks=("toy",),
+        status=np.zeros((n, len(blocks)), dtype=np.uint8),
+        blocks=blocks,
         fitted_on=dict(fitted_on or {}),
         fingerprint="f" * 64,
         split_kind="split by series",
+        index=index_table(n, group, splits, code, labels),
+    )
+
+
+def index_table(n: int, group: Any, splits: Any, code: Any, labels: Sequence[str]) -> pd.DataFrame:
+    """dataset.csv of a study: every picture a character of its own, all of one size and format."""
+    return pd.DataFrame(
+        {
+            "key": [f"{i:064x}" for i in range(n)],
+            "path": [f"images/{labels[c]}/{i}.png" for i, c in enumerate(code)],
+            "label": [labels[c] for c in code],
+            "group": [f"series {g:02d}" for g in group],
+            "character": [f"character {i}" for i in range(n)],
+            "series": [f"series {g:02d}" for g in group],
+            "cluster": "",
+            "split": splits,
+            "width": "8",
+            "height": "8",
+            "format": "png",
+            "bytes_per_pixel": "1.000000",
+            "jpeg_quality": "",
+        },
+        dtype=str,
     )
 
 
@@ -135,7 +159,7 @@ class Centroid:
     def __init__(self, fail: str = "") -> None:
         self.fail = fail
 
-    def fit(self, X: pd.DataFrame, y: npt.NDArray[Any]) -> Centroid:
+    def fit(self, X: pd.DataFrame, y: npt.NDArray[Any], groups: Any = None) -> Centroid:
         if self.fail:
             raise RuntimeError(self.fail)
         self.classes_ = np.unique(y)

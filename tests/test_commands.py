@@ -305,7 +305,7 @@ def test_more_folds_than_a_class_has_pictures_end_with_three(command: Command, w
     assert done.returncode == 3
     *warned, said = done.stderr.splitlines()
     assert said.startswith("kyara: error: class 'hero' has 10 images")
-    assert "evaluation.folds" in said
+    assert "cv.folds" in said
     assert all("never varies" in line for line in warned)  # no scar is in these random pictures
 
 

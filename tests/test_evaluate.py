@@ -39,7 +39,14 @@ FILES = [
 
 
 def run(s: Study, results: Path, *, folds: int = 5, **more: Any) -> Mapping[str, Any]:
-    how: dict[str, Any] = {"positive": 1, "folds": folds, "draws": 200, "seed": 42}
+    how: dict[str, Any] = {
+        "positive": 1,
+        "folds": folds,
+        "repeats": 2,
+        "draws": 200,
+        "seed": 42,
+        "workers": 1,
+    }
     files = {"results": results, "learned": results.parent / "learned"}
     return evaluate(s, fit_on_train(s, Centroid()), Centroid, name="centroid", **how, **files, **more)
 
@@ -91,10 +98,14 @@ def test_predictions_are_one_row_an_image_and_split(tmp_path: Path) -> None:
     s = study()
     run(s, tmp_path)
     rows = table(tmp_path / "predictions.csv")
-    assert list(rows[0]) == ["key", "path", "split", "label", "predicted", "p_hero", "p_villain"]
-    cv = [row["key"] for row in rows if row["split"] == "cv"]
-    assert cv == s.keys[s.rows_of("train", "val")].tolist()
-    assert len(rows) == len(cv) + len(s.rows_of("val"))
+    said = ["key", "path", "group", "split", "repeat", "fold", "label", "predicted", "p_hero", "p_villain"]
+    assert list(rows[0]) == said
+    for repeat in ("0", "1"):
+        cv = [row["key"] for row in rows if row["split"] == "cv" and row["repeat"] == repeat]
+        assert cv == s.keys[s.rows_of("train", "val")].tolist()
+    assert len(rows) == 2 * len(cv) + len(s.rows_of("val"))
+    assert {row["fold"] for row in rows if row["split"] == "cv"} == {str(i) for i in range(10)}
+    assert {row["fold"] for row in rows if row["split"] == "val"} == {""}
     assert all(float(row["p_hero"]) + float(row["p_villain"]) == pytest.approx(1, abs=2e-6) for row in rows)
 
 
@@ -318,7 +329,7 @@ def test_train_evaluate_and_final_run_as_commands(house: Path) -> None:
     assert next(line for line in lines if line.startswith("measure")).split()[:3] == ["measure", "cv", "95%"]
     assert any(line.startswith("balanced accuracy") for line in lines)
     assert "logreg, positive class 'villain'; split by series" in lines
-    assert done.stdout.endswith("The test split was looked at once from here (logs/looks.csv).\n")
+    assert "test split: 1 look from here (logs/looks.csv); nothing was picked" in done.stdout
 
 
 def test_evaluate_without_a_model_says_what_makes_it(house: Path) -> None:

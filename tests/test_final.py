@@ -11,7 +11,8 @@ import pytest
 from studies import Centroid, change, study
 
 from classifiers.data import Study
-from classifiers.final import LOOK_COLUMNS, Final, final
+from classifiers.final import Final, final
+from classifiers.looks import LOOK_COLUMNS
 from classifiers.metrics import MEASURES
 from classifiers.train import fit_on_train, model_card
 from featurestore.errors import DataError, SplitError
@@ -60,6 +61,25 @@ def test_each_look_is_counted_and_told_apart(tmp_path: Path, monkeypatch: pytest
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[0]["time"])
     assert rows[0]["revision"] == ""  # no git here
     assert rows[0]["n"] == "24"
+    assert rows[0]["auc_se"] == ""  # 6 groups have no interval
+
+
+def test_a_look_is_logged_with_the_standard_errors_of_its_scores(tmp_path: Path) -> None:
+    outcome = look(study(n=300, n_groups=60), tmp_path)
+    table = {row["measure"]: row for row in outcome.document["test"]["table"]}
+    for name in ("accuracy", "auc"):
+        error = (table[name]["high"] - table[name]["low"]) / 2 / 1.96
+        assert float(looks(tmp_path)[0][f"{name}_se"]) == pytest.approx(error, abs=2e-6)
+    assert outcome.looks.auc_se == float(looks(tmp_path)[0]["auc_se"])
+    assert (outcome.n_looks, outcome.looks.n_different) == (1, 1)
+
+
+def test_a_damaged_log_is_refused_before_a_score_is_written(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/looks.csv").write_text("time,revi")
+    with pytest.raises(DataError, match=r"looks\.csv: its first line is 'time,revi'"):
+        look(study(), tmp_path)
+    assert not (tmp_path / "results").exists()
 
 
 def test_results_hold_no_time_and_repeat(tmp_path: Path) -> None:

@@ -198,9 +198,9 @@ def test_everything_is_fitted_inside_the_fold() -> None:
     s = study()
     X = s.features.rename(columns={"toy/c2": "other/c2", "toy/c3": "other/c3"})
     s = change(s, features=X)
-    folds = cv_folds(s, folds=3, seed=0)
+    folds = cv_folds(s, folds=3, repeats=1, seed=0)
     poisoned = s.features.copy()
-    poisoned.iloc[folds[0][1]] *= 100.0
+    poisoned.iloc[folds[0].scored] *= 100.0
     for fusion in (LATE, SCALED):
         heads: list[Any] = []
         for table in (s.features, poisoned):
@@ -210,7 +210,7 @@ def test_everything_is_fitted_inside_the_fold() -> None:
                 found.append(small_head("logreg", fusion=fusion))
                 return found[-1]
 
-            cross_validate(change(s, features=table), make, folds)
+            cross_validate(change(s, features=table), {"logreg": make}, folds)
             heads.append(found[0].predict_proba(s.features))
         assert heads[0].tobytes() == heads[1].tobytes()
 

@@ -16,8 +16,15 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.head import Head
-from classifiers.registry import head_names, make_head
-from classifiers.testing import CHECKS, EXPECTED_FAILED_CHECKS, rows, small_head, small_heads
+from classifiers.registry import head_names, make_head, max_rows
+from classifiers.testing import (
+    CHECKS,
+    EXPECTED_FAILED_CHECKS,
+    check_one_and_many_columns,
+    rows,
+    small_head,
+    small_heads,
+)
 from extractors.conventions import HYPOTHESES, convention_scores
 from extractors.zoo import design
 from featurestore import plugins
@@ -44,10 +51,29 @@ def test_the_list_of_failing_checks_names_heads_that_exist() -> None:
     assert set(EXPECTED_FAILED_CHECKS) <= set(head_names())
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", head_names())
+#: Head and check that take most of a minute: 5,000 columns have a covariance of 25 million.
+SLOW = {("lda", check_one_and_many_columns)}
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        pytest.param(
+            name,
+            check,
+            id=f"{name}-{check.__name__}",
+            marks=[pytest.mark.slow] if (name, check) in SLOW else [],
+        )
+        for name in head_names()
+        for check in CHECKS
+    ],
+)
 def test_every_head_conforms(name: str, check: Callable[..., None]) -> None:
     check(name)
+
+
+def test_the_slow_one_takes_many_columns_too() -> None:
+    check_one_and_many_columns("lda", many=1000)
 
 
 def test_the_twelve_heads_are_found() -> None:
@@ -238,6 +264,24 @@ def test_the_documentation_names_every_head_and_param(name: str) -> None:
     build = plugins.load("classifiers.heads", name, key="model").build
     for keyword in inspect.signature(build).parameters:
         assert keyword in HEAD_CONTEXT or f"`{keyword}`" in line
+
+
+def test_heads_whose_cost_outgrows_their_rows_say_how_many_they_take() -> None:
+    limits = {name: max_rows(name) for name in head_names()}
+    assert {name: limit for name, limit in limits.items() if limit is not None} == {
+        "knn": 100_000,
+        "svm": 20_000,
+    }
+    with pytest.raises(ParamsError, match="no 'nosuch'"):
+        max_rows("nosuch")
+
+
+@pytest.mark.parametrize("name", head_names())
+def test_the_documentation_says_how_many_rows_a_head_takes(name: str) -> None:
+    text = (ROOT / "docs" / "heads.md").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+    limit = max_rows(name)
+    assert line.endswith(f"| {limit:,} |" if limit else "| |")
 
 
 def test_listing_and_reading_schemas_imports_nothing_heavy() -> None:

@@ -34,6 +34,8 @@ def run(s: Study, folder: Path) -> dict[str, Any]:
         name="centroid",
         positive=1,
         folds=5,
+        repeats=1,
+        workers=1,
         draws=200,
         seed=42,
         results=folder / "results",

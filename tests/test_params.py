@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from featurestore.errors import MissingData, ParamsError
-from featurestore.params import load_params, parse_params
+from featurestore.params import DecisionParams, SearchParams, load_params, parse_params
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -77,7 +78,66 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"imported": ["x" * 10**6]}, "imported: 'xxx"),
         ({"imported": ["clip"]}, "imported: 'clip' is one of kyara's own extractors"),
         ({"imported": ["mine", "mine"]}, "imported: 'mine' stands twice"),
-        ({"evaluation__folds": 1}, "evaluation.folds: 1 is out of range; 2 or more"),
+        ({"cv__folds": 1}, "cv.folds: 1 is out of range; 2 or more"),
+        ({"cv__repeats": 0}, "cv.repeats: 0 is out of range; from 1 to 100"),
+        ({"cv__repeats": 101}, "cv.repeats: 101 is out of range; from 1 to 100"),
+        ({"cv__seeds": 3}, "cv.seeds: unknown key; known here: folds, repeats"),
+        (
+            {"evaluation__folds": 5},
+            "evaluation.folds: unknown key; known here: positive, bootstrap, permutations",
+        ),
+        ({"threshold": "f2"}, "threshold: 'f2' is not one of: default, f1, balanced_accuracy"),
+        ({"threshold": 0.4}, "threshold: 0.4 is not one of: default, f1, balanced_accuracy"),
+        ({"calibration": "isotonic"}, "calibration: 'isotonic' is not one of: none, sigmoid"),
+        ({"calibration": None}, "calibration: None is not one of: none, sigmoid"),
+        ({"searches": {}}, "searches: unknown key; known here: seed, features, model"),
+        ({"heads__svm__search": 3}, "heads.svm.search: 3 is not a block of keys"),
+        ({"heads__svm__search": {}}, "heads.svm.search.over: missing"),
+        ({"heads__svm__search": {"over": {}}}, "heads.svm.search.over: nothing to choose from"),
+        ({"heads__svm__search": {"over": [1]}}, "heads.svm.search.over: [1] is not"),
+        (
+            {"heads__svm__search": {"over": {"D": [1]}}},
+            "heads.svm.search.over.D: unknown key; known here: C, gamma",
+        ),
+        ({"heads__svm__search": {"over": {"C": 1}}}, "heads.svm.search.over.C: 1 is not a list of values"),
+        ({"heads__svm__search": {"over": {"C": []}}}, "heads.svm.search.over.C: [] is not a list of values"),
+        (
+            {"heads__svm__search": {"over": {"C": [1, 0]}}},
+            "heads.svm.search.over.C: 0 is out of range; above 0",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": [1]}, "method": "bayes"}},
+            "heads.svm.search.method: 'bayes' is not one of: grid, random",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": [1]}, "trials": 0}},
+            "heads.svm.search.trials: 0 is out of range",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": [1]}, "folds": 3}},
+            "heads.svm.search.folds: unknown key; known here: over, method, trials",
+        ),
+        ({"heads__svm__search": {"over": {"C": {"low": 1, "high": 2}}}}, "a range goes with method: random"),
+        (
+            {"heads__svm__search": {"over": {"C": {"low": 2, "high": 1}}, "method": "random"}},
+            "heads.svm.search.over.C: low must be below high",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": {"low": 0, "high": 1, "log": True}}, "method": "random"}},
+            "above 0 where log is true",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": {"low": -1.0, "high": 1.0}}, "method": "random"}},
+            "heads.svm.search.over.C: -1.0 is out of range",
+        ),
+        (
+            {"heads__svm__search": {"over": {"C": {"low": 1.0}}, "method": "random"}},
+            "heads.svm.search.over.C.high: missing",
+        ),
+        (
+            {"heads__svm__search": {"over": {"gamma": {"low": "a", "high": 1}}, "method": "random"}},
+            "heads.svm.search.over.gamma.low: 'a' is not a whole number or a number",
+        ),
     ],
 )
 def test_a_bad_key_is_one_line_that_names_it_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
@@ -86,6 +146,21 @@ def test_a_bad_key_is_one_line_that_names_it_and_what_is_allowed(changes: dict[s
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_search_is_no_param_of_the_head() -> None:
+    over = {"C": {"low": 0.01, "high": 10.0, "log": True}, "penalty": ["l1", "l2"]}
+    params = parse_params(given(heads__logreg__search={"method": "random", "over": over, "trials": 5}))
+    assert params.searches == {"logreg": SearchParams(over, "random", 5)}
+    assert "search" not in params.heads["logreg"]
+    assert parse_params(given()).searches == {}
+
+
+def test_the_decision_is_two_keys_and_one_value() -> None:
+    assert parse_params(given()).decision == DecisionParams()
+    params = parse_params(given(threshold="f1", calibration="sigmoid", cv__repeats=2))
+    assert params.decision == DecisionParams("f1", "sigmoid")
+    assert (params.cv.folds, params.cv.repeats) == (5, 2)
 
 
 def test_no_params_file_is_something_missing(tmp_path: Path) -> None:
@@ -216,3 +291,24 @@ def test_an_experiment_changes_one_line_of_the_committed_params(
     after = (tmp_path / "params.yaml").read_text()
     changed = [b for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
     assert [line.strip() for line in changed] == ["C: 10"]
+
+
+def test_the_searches_of_the_documentation_are_overrides_that_dvc_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    text = (ROOT / "docs" / "heads.md").read_text(encoding="utf-8")
+    lines = re.findall(r"-S '(\+heads\.[^']+)'", text)
+    block = text.partition("## Search\n")[2].partition("```yaml\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for line in lines:
+        Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+        apply_overrides("params.yaml", [line])
+        found |= load_params(Path("params.yaml")).searches
+    assert found == {
+        "logreg": SearchParams({"C": [0.01, 0.1, 1.0], "penalty": ["l1", "l2"]}),
+        "svm": SearchParams({"C": {"low": 0.01, "high": 100.0, "log": True}}, "random", 20),
+    }
+    assert parse_params(given(**yaml.safe_load(block))).searches == {"logreg": found["logreg"]}

@@ -104,7 +104,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copy(ROOT / "extractors" / "conventions.py", root / "extractors")
     params = yaml.safe_load((root / "params.yaml").read_text())
-    params["evaluation"].update(folds=3, bootstrap=100)
+    params["evaluation"].update(bootstrap=100, permutations=20)
+    params["cv"].update(folds=3, repeats=1)
+    params["runtime"]["workers"] = 1  # the tests themselves use the cores
     for head, quick in QUICK.items():
         params["heads"][head].update(quick)
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -129,13 +131,18 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
         "results/metrics.json",
         "results/leaderboard.md",
         "results/predictions.csv",
+        "results/oof.parquet",
+        "results/shortcuts.csv",
+        "results/leakage.csv",
+        "results/leakage.png",
+        "results/plots/learning_curve.png",
         "model/card.json",
     ):
         assert (r.root / name).is_file(), name
 
     # again: nothing; by force: everything, and the same bytes
     assert r.stages("dvc", "repro") == []
-    assert len(r.stages("dvc", "repro", "--force")) == 8
+    assert len(r.stages("dvc", "repro", "--force")) == 9
     assert r.run("git", "status", "--porcelain") == ""
 
     # three more pictures cost three rows
@@ -322,10 +329,16 @@ def test_missing_weights_are_one_line_and_made_ones_run_to_metrics(repository: R
 
 def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> None:
     r = repository
-    assert r.stages("dvc", "exp", "run", "-S", "model=xgb") == ["check", "train", "evaluate"]
+    assert r.stages("dvc", "exp", "run", "-S", "model=xgb") == ["check", "train", "evaluate", "audit"]
+    said = r.run("python", "-m", "classifiers", "diff", "HEAD", "workspace")
+    assert re.search(r"^logreg \(HEAD, \w{7}\) -> xgb \(workspace\)$", said, re.MULTILINE)
+    assert "cv (train and val, out of fold)" in said
+    assert "experiments: 2 different results in this repository's history (2 heads)" in r.run(
+        "python", "-m", "classifiers", "looks"
+    )
     said = r.run("dvc", "metrics", "diff")
     assert re.search(r"metrics\.json +head +logreg +xgb", said)
-    assert re.search(r"metrics\.json +cv\.accuracy", said)
+    assert re.search(r"metrics\.json +cv\.brier", said)
     assert "[" not in said, "intervals would make the table unreadable"
     r.run("git", "checkout", "-q", ".")
 

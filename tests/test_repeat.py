@@ -19,7 +19,7 @@ import importlib, sys
 from featurestore import console
 for command in (
     "featurestore index", "extractors prepare design", "extractors run design", "featurestore fuse",
-    "classifiers train", "classifiers evaluate", "classifiers compare",
+    "classifiers train", "classifiers evaluate", "classifiers audit", "classifiers compare",
 ):
     package, *arguments = command.split()
     if code := console.run(importlib.import_module(f"{package}.__main__").main, arguments):
@@ -30,6 +30,8 @@ QUICK |= {
     "max_iter: 200": "max_iter: 10",
     "max_iter: 300": "max_iter: 10",
     "bootstrap: 1000": "bootstrap: 100",
+    "permutations: 40": "permutations: 20",
+    "repeats: 5": "repeats: 2",
 }
 
 
@@ -89,5 +91,6 @@ def test_clean_runs_give_the_same_bytes(tmp_path: Path, data: Path, n_runs: int,
             "model/card.json",
         } <= first.keys()
         assert {"results/predictions.csv", "results/plots/roc.png", "results/leaderboard.csv"} <= first.keys()
+        assert {"results/oof.parquet", "results/leakage.png", "results/shortcuts.csv"} <= first.keys()
         for number in range(1, n_each):
             assert clean_run(tmp_path / model, data, model, number) == first, f"{model}, run {number}"

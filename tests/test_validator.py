@@ -54,7 +54,7 @@ def train(folder: Path) -> Centroid:
 
 
 def folds(folder: Path, n: int) -> object:
-    return cv_folds(read(folder), folds=n, seed=0)
+    return cv_folds(read(folder), folds=n, repeats=1, seed=0)
 
 
 def columns(n: int, block: str = "design", seed: int = 0) -> pd.DataFrame:
@@ -190,8 +190,8 @@ def class_below_folds(folder: Path) -> Refused:
     s = study()
     write_house(folder, relabelled(s, "mentor", s.rows_of("train")[:4].tolist()))
     said = (
-        "class 'mentor' has 4 images in 4 groups in train and val, fewer than evaluation.folds = 5; "
-        "lower evaluation.folds or add pictures of further groups"
+        "class 'mentor' has 4 images in 4 groups in train and val, fewer than cv.folds = 5; "
+        "lower cv.folds or add pictures of further groups"
     )
     return Refused(lambda: folds(folder, 5), SplitError, said)
 
@@ -215,7 +215,7 @@ def single_class_fold(folder: Path) -> Refused:
     write_house(folder, change(s, labels=labels, groups=groups, splits=np.array(["train"] * 11)))
     said = (
         "fold 1 of 2 would be fitted on fewer than two pictures of class 'hero': the groups are too uneven; "
-        "lower evaluation.folds or add pictures of further groups"
+        "lower cv.folds or add pictures of further groups"
     )
     return Refused(lambda: folds(folder, 2), SplitError, said)
 

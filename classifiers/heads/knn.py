@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
 from featurestore.schema import AtLeast
 
-__all__ = ["build"]
+__all__ = ["MAX_ROWS", "build"]
+
+#: Every row that is asked about is held against every row that was fitted on.
+MAX_ROWS: Final = 100_000
 
 
 def build(

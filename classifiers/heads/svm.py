@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from classifiers.heads._pipeline import Classifier, pipeline
 from featurestore.schema import Above
 
-__all__ = ["build"]
+__all__ = ["MAX_ROWS", "build"]
+
+#: The kernel has rows x rows values, and each fit goes through it several times.
+MAX_ROWS: Final = 20_000
 
 
 def build(
