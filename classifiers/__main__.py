@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
-from classifiers.tables import fusion_said, head_summaries, scores_table  # noqa: E402
+from classifiers.tables import decision_said, fusion_said, head_summaries, scores_table  # noqa: E402
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from classifiers.data import Study
     from classifiers.head import Head
+    from classifiers.scoring import Scoring
     from featurestore.params import Params
 
 MODEL = Path("model")
@@ -63,12 +64,17 @@ def _load() -> tuple[Any, dict[str, Any]]:
     return head, dict(card)
 
 
-def _scored_by(params: Params) -> dict[str, int]:
-    return {"draws": params.evaluation.bootstrap, "seed": params.seed}
+def _scoring(params: Params, positive: int) -> Scoring:
+    from classifiers.scoring import Scoring
 
-
-def _folded_by(params: Params) -> dict[str, int]:
-    return {"folds": params.cv.folds, "repeats": params.cv.repeats, "workers": params.runtime.workers}
+    return Scoring(
+        positive,
+        params.cv.folds,
+        params.cv.repeats,
+        params.evaluation.bootstrap,
+        params.seed,
+        params.runtime.workers,
+    )
 
 
 def _fusion(params: Params, study: Study) -> str:
@@ -111,13 +117,12 @@ def evaluate() -> None:
         study,
         model,
         _maker(params, study, positive, params.model),
+        _scoring(params, positive),
         name=params.model,
-        positive=positive,
         results=RESULTS,
         learned=LEARNED,
         fusion=_fusion(params, study),
-        **_folded_by(params),
-        **_scored_by(params),
+        decision=decision_said(params.decision),
     )
     _print_scores(document)
 
@@ -134,7 +139,7 @@ def _print_scores(document: Mapping[str, Any]) -> None:
         said = "of val, its own decision against the labels that the design conventions give"
         blocks[f"{name} softmax, design labels"] = (block, said)
     parts = (f"{document['head']}, positive class {document['positive']!r}", document["split"])
-    print("\n" + "; ".join([*parts, *filter(None, [document.get("fusion")])]))
+    print("\n" + "; ".join([*parts, *filter(None, [document.get("fusion"), document.get("decision")])]))
     for name, (block, how) in blocks.items():
         print(
             f"  {name}: " + (block.get("reason") or f"{block['n']} images {how}, in {block['groups']} groups")
@@ -151,12 +156,10 @@ def audit() -> None:
 
     params, study, positive = _open()
     make = _maker(params, study, positive, params.model)
-    how = {"positive": positive, **_folded_by(params), **_scored_by(params)}
+    how = _scoring(params, positive)
     permutations = params.evaluation.permutations
-    found = leakage(study, make, name=params.model, results=RESULTS, permutations=permutations, **how)
-    print(found.text())
-    curve = learning_curve(study, make, name=params.model, results=RESULTS, **how)
-    print("\n" + curve.text())
+    print(leakage(study, make, how, name=params.model, permutations=permutations, results=RESULTS).text())
+    print("\n" + learning_curve(study, make, how, name=params.model, results=RESULTS).text())
 
 
 def _ring(params: Params) -> tuple[pd.DataFrame, str]:
@@ -179,8 +182,8 @@ def _ring(params: Params) -> tuple[pd.DataFrame, str]:
 
 def compare() -> None:
     """Score every head, and what tells the classes apart without the character, on the same grouped folds."""
-    from classifiers.compare import Plan, too_large
     from classifiers.compare import compare as score
+    from classifiers.compare import too_large
     from classifiers.fitting import write_times
     from classifiers.registry import head_names
     from classifiers.shortcuts import gather, queries_of
@@ -193,10 +196,10 @@ def compare() -> None:
         study,
         {name: _maker(params, study, positive, name) for name in head_names() if name not in skipped},
         gather(study, ring, queries, fingerprint=fingerprint),
-        Plan(positive, **_folded_by(params), **_scored_by(params)),
+        _scoring(params, positive),
         results=RESULTS,
         learned=LEARNED,
-        fusion=_fusion(params, study),
+        fusion="; ".join(filter(None, (_fusion(params, study), decision_said(params.decision)))),
         skipped=tuple(skipped.values()),
     )
     write_times(LOGS / "times.csv", done.answers)
@@ -210,7 +213,16 @@ def final() -> None:
 
     params, study, positive = _open()
     model, card = _load()
-    outcome = score(study, model, card, positive=positive, results=RESULTS, log=LOOKS, **_scored_by(params))
+    outcome = score(
+        study,
+        model,
+        card,
+        positive=positive,
+        draws=params.evaluation.bootstrap,
+        seed=params.seed,
+        results=RESULTS,
+        log=LOOKS,
+    )
     block = outcome.document["test"]
     rows = f"{block['n']} images in {block['groups']} groups"
     print(f"{outcome.document['head']} on test: {rows}; {study.split_kind}\n")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from classifiers.metrics import MEASURES, Scores
+from classifiers.intervals import Scores
+from classifiers.metrics import MEASURES
+from classifiers.panel import Panel
 from classifiers.selection import LEVEL, Corrected
-from classifiers.shortcuts import Panel
 from classifiers.tables import aligned, csv_text, interval, markdown, number
 
 __all__ = ["PRIMARY", "Entry", "Leaderboard", "Table"]

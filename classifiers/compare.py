@@ -21,12 +21,14 @@ import numpy as np
 from classifiers.board import PRIMARY, Entry, Leaderboard, Table
 from classifiers.evaluate import judge, score_rows
 from classifiers.fitting import Answer, Classifier
-from classifiers.metrics import Scores, widening
+from classifiers.intervals import Scores, widening
 from classifiers.networks import Softmax, read_softmaxes
+from classifiers.panel import Panel, panel
 from classifiers.predictions import Predictions, cross_validate, cv_folds, held_out
 from classifiers.registry import max_rows
+from classifiers.scoring import Scoring
 from classifiers.selection import corrected_winner, told_from_best
-from classifiers.shortcuts import Panel, Shortcut, panel, wide_study
+from classifiers.shortcuts import Shortcut, wide_study
 from classifiers.shortcuts import makers as shortcut_makers
 from classifiers.splits import check_classes, repeated_folds
 from classifiers.tables import number
@@ -35,7 +37,7 @@ from featurestore.files import write_bytes_atomic, write_text_atomic
 if TYPE_CHECKING:
     from classifiers.data import Study
 
-__all__ = ["BASELINES", "Compared", "Plan", "compare", "oof_parquet", "too_large"]
+__all__ = ["BASELINES", "Compared", "compare", "oof_parquet", "too_large"]
 
 log = logging.getLogger(__name__)
 
@@ -43,35 +45,6 @@ log = logging.getLogger(__name__)
 BASELINES = ("convention", "dummy")
 
 _RANKED = f"{PRIMARY} ranks each image against the others of its fold"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How heads are compared.
-
-    Attributes
-    ----------
-    positive : int
-        Code of the positive class.
-    folds, repeats : int
-        Of cross-validation.
-    draws : int
-        Of groups, behind each interval.
-    workers : int
-        Processes; nothing depends on it.
-    """
-
-    positive: int
-    folds: int
-    repeats: int
-    draws: int
-    seed: int
-    workers: int = 1
-
-    @property
-    def scored(self) -> dict[str, int]:
-        """What `score_rows` takes."""
-        return {"positive": self.positive, "draws": self.draws, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -138,39 +111,39 @@ def _table(
     study: Study,
     parts: Mapping[str, Predictions],
     kinds: Mapping[str, str],
-    plan: Plan,
+    how: Scoring,
     *,
     fusion: str,
     notes: Sequence[str],
 ) -> Table:
     """Scores, ranks and corrections of predictions on the same rows."""
-    found = {name: score_rows(study, part, **plan.scored) for name, part in parts.items()}
+    found = {name: score_rows(study, part, **how.measured) for name, part in parts.items()}
     some = next(iter(parts.values()))
-    entries = _entries(found, kinds, widening(some.folds), plan.seed)
+    entries = _entries(found, kinds, widening(some.folds), how.seed)
     heads = [e for e in entries if e.rank is not None]
     winner = None
     if len(heads) > 1 and all(e.p is not None for e in heads):
         winner = corrected_winner(
-            {e.name: judge(study, parts[e.name], plan.positive) for e in heads},
+            {e.name: judge(study, parts[e.name], how.positive) for e in heads},
             study.groups[some.rows],
             {e.name: e.scores.draws[PRIMARY] for e in heads},
             {e.name: float(e.scores.estimates[PRIMARY].score or 0) for e in heads},
             measured=PRIMARY,
-            seed=plan.seed,
+            seed=how.seed,
         )
     said = dict.fromkeys(note for scores in found.values() for note in scores.notes)
-    caption = _caption(study, some, next(iter(found.values())), plan, fusion)
+    caption = _caption(study, some, next(iter(found.values())), how, fusion)
     return Table(entries, some.name, study.split_kind, caption, winner, (*notes, *said))
 
 
-def _caption(study: Study, part: Predictions, scores: Scores, plan: Plan, fusion: str) -> str:
-    rows, how = "val, fitted on train", ""
+def _caption(study: Study, part: Predictions, scores: Scores, how: Scoring, fusion: str) -> str:
+    rows, folds = "val, fitted on train", ""
     if part.name == "cv":
         times = f", drawn {part.repeats} times" if part.repeats > 1 else ""
-        rows, how = "train and val", f", {plan.folds} grouped folds{times}"
+        rows, folds = "train and val", f", {how.folds} grouped folds{times}"
     return (
         f"Heads by {PRIMARY}, then name: {part.name} on {scores.n_images} images of {rows} in "
-        f"{scores.n_groups} groups{how}; {study.split_kind}{f'; {fusion}' * bool(fusion)}; "
+        f"{scores.n_groups} groups{folds}; {study.split_kind}{f'; {fusion}' * bool(fusion)}; "
         f"accuracy of the majority {number(scores.estimates['accuracy'].majority)}"
     )
 
@@ -187,56 +160,56 @@ def _cv_table(
     study: Study,
     heads: Mapping[str, Callable[[], Classifier]],
     shortcuts: Sequence[Shortcut],
-    plan: Plan,
+    how: Scoring,
     fusion: str,
     notes: Sequence[str],
     timed: list[Answer],
 ) -> tuple[Table, Panel, dict[str, Predictions]]:
     """Heads and shortcuts on the same folds, and the panel of the latter."""
-    folds = cv_folds(study, folds=plan.folds, repeats=plan.repeats, seed=plan.seed)
+    folds = cv_folds(study, **how.folded)
     log.info("%d heads, %d folds each ...", len(heads), len(folds))
-    parts = cross_validate(study, heads, folds, workers=plan.workers, log=timed)
+    parts = cross_validate(study, heads, folds, workers=how.workers, log=timed)
     kinds = {name: "baseline" if name in BASELINES else "head" for name in heads}
     wide = wide_study(study, shortcuts)
-    given = shortcut_makers(shortcuts, seed=plan.seed, n_classes=len(study.classes), positive=plan.positive)
+    given = shortcut_makers(shortcuts, seed=how.seed, n_classes=len(study.classes), positive=how.positive)
     log.info("%d shortcuts ...", len(given))
-    told = cross_validate(wide, given, folds, workers=plan.workers)
+    told = cross_validate(wide, given, folds, workers=how.workers)
     kinds |= dict.fromkeys(told, "shortcut")
-    table = _table(study, {**parts, **told}, kinds, plan, fusion=fusion, notes=notes)
-    loose = cross_validate(wide, given, _image_wise(study, plan), workers=plan.workers)
+    table = _table(study, {**parts, **told}, kinds, how, fusion=fusion, notes=notes)
+    loose = cross_validate(wide, given, _image_wise(study, how), workers=how.workers)
     scores = {e.name: e.scores for e in table.entries}
     shown = panel(
         study,
         shortcuts,
         {name: scores[name] for name in told},
-        {name: score_rows(study, part, **plan.scored) for name, part in loose.items()},
+        {name: score_rows(study, part, **how.measured) for name, part in loose.items()},
         {e.name: e.scores for e in table.entries if e.rank is not None},
-        plan.positive,
+        how.positive,
     )
     return table, shown, {**parts, **told}
 
 
-def _image_wise(study: Study, plan: Plan) -> Any:
+def _image_wise(study: Study, how: Scoring) -> Any:
     """Folds that keep nothing together, drawn once."""
     rows = study.rows_of("train", "val")
-    return repeated_folds(study.labels, study.keys, rows, folds=plan.folds, repeats=1, seed=plan.seed)
+    return repeated_folds(study.labels, study.keys, rows, folds=how.folds, repeats=1, seed=how.seed)
 
 
 def _val_table(
     study: Study,
     heads: Mapping[str, Callable[[], Classifier]],
     networks: Mapping[str, Softmax],
-    plan: Plan,
+    how: Scoring,
     fusion: str,
     timed: list[Answer],
 ) -> tuple[Table, dict[str, Predictions]]:
     """Heads fitted on train and networks' own decisions, on val."""
-    parts = held_out(study, heads, workers=plan.workers, log=timed)
+    parts = held_out(study, heads, workers=how.workers, log=timed)
     kinds = {name: "baseline" if name in BASELINES else "head" for name in heads}
     own = {f"{name} softmax": one.predictions for name, one in networks.items()}
     kinds |= dict.fromkeys(own, "network")
     notes = _softmax_notes(networks)
-    return _table(study, {**parts, **own}, kinds, plan, fusion=fusion, notes=notes), {**parts, **own}
+    return _table(study, {**parts, **own}, kinds, how, fusion=fusion, notes=notes), {**parts, **own}
 
 
 def oof_parquet(study: Study, parts: Sequence[tuple[str, Predictions]]) -> bytes:
@@ -275,7 +248,7 @@ def compare(
     study: Study,
     heads: Mapping[str, Callable[[], Classifier]],
     shortcuts: Sequence[Shortcut],
-    plan: Plan,
+    how: Scoring,
     *,
     results: Path,
     learned: Path,
@@ -310,11 +283,11 @@ def compare(
     shown, seen, learned_by = None, study.without_learned(), ", ".join(sorted(study.fitted_on))
     if seen is not None:
         gone = [f"{learned_by} learned from train and is left out here"] * bool(learned_by)
-        table, shown, said = _cv_table(seen, heads, shortcuts, plan, fusion, [_RANKED, *gone], timed)
+        table, shown, said = _cv_table(seen, heads, shortcuts, how, fusion, [_RANKED, *gone], timed)
         tables.append(table)
         parts += said.items()
     if study.fitted_on:
-        table, said = _val_table(study, heads, networks, plan, fusion, timed)
+        table, said = _val_table(study, heads, networks, how, fusion, timed)
         tables.append(table)
         parts += said.items()
     notes = list(skipped)

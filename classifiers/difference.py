@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from classifiers.board import PRIMARY
+from classifiers.intervals import MIN_GROUPS, widening
 from classifiers.matching import match
-from classifiers.metrics import MIN_GROUPS, widening
 from classifiers.paired import ALPHA, Difference, compare_paired
 from classifiers.resampling import Pair
 from classifiers.stored import Stored, read_stored

@@ -17,14 +17,15 @@ The shape of ``metrics.json``::
             "table": [{"measure": "accuracy", "score": .., "low": .., "high": .., "majority": ..}, ..]},
      "val": {the same},
      "fusion": "late fusion",
+     "decision": "threshold by f1",
      "softmax": {"resnet18": {the same, of the network's own decision on val}, ..},
      "softmax_against_design_labels": {the same for networks that learned design labels, against these},
      "coverage": [{"extractor": "design", "class": "hero", "ok": 1.0, "n": 150}, ..]}
 
 DVC shows numbers and texts of nested blocks and drops lists: ``dvc metrics diff`` compares
 ``cv.accuracy`` and its like, and intervals and the majority stay in the file. Where an extractor
-learned from train, ``cv`` is ``{"reason": ".."}``, and ``softmax`` is there. ``fusion`` is there where it
-could move a score and is not the default.
+learned from train, ``cv`` is ``{"reason": ".."}``, and ``softmax`` is there. ``fusion`` and ``decision`` are
+there where they could move a score and are not the default.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ import numpy as np
 from classifiers.curves import write_training
 from classifiers.data import Study
 from classifiers.fitting import Classifier
-from classifiers.metrics import Judged, Scores, score
+from classifiers.intervals import Scores, score
+from classifiers.metrics import Judged
 from classifiers.networks import Softmax, read_histories, read_softmaxes
 from classifiers.predictions import (
     Predictions,
@@ -49,6 +51,7 @@ from classifiers.predictions import (
     predictions_csv,
     why_no_cv,
 )
+from classifiers.scoring import Scoring
 from classifiers.splits import check_classes
 from classifiers.tables import rounded
 from featurestore.files import write_text_atomic
@@ -155,9 +158,7 @@ def _plot(
     name: str,
     part: Predictions,
     scores: Scores,
-    positive: int,
-    draws: int,
-    seed: int,
+    how: Scoring,
     folder: Path,
 ) -> None:
     """Plots of the first part there is: cv, or val where there is none."""
@@ -167,26 +168,22 @@ def _plot(
     if part.name == "cv":
         rows = f"train and val, out of fold{f', {part.repeats} times' * (part.repeats > 1)}"
     subtitle = f"{scores.n_images} images ({rows}) in {scores.n_groups} groups\n{study.split_kind}"
-    judged, groups = judge(study, part, positive), study.groups[part.rows]
+    judged, groups = judge(study, part, how.positive), study.groups[part.rows]
     shown = Shown(judged, groups, study.classes, scores, f"{name}, {part.name}", subtitle)
-    write_plots(folder, shown, draws=draws, seed=seed)
+    write_plots(folder, shown, draws=how.draws, seed=how.seed)
 
 
 def evaluate(
     study: Study,
     model: Classifier,
     make: Callable[[], Classifier],
+    how: Scoring,
     *,
     name: str,
-    positive: int,
-    folds: int,
-    repeats: int,
-    draws: int,
-    seed: int,
-    workers: int,
     results: Path,
     learned: Path,
     fusion: str = "",
+    decision: str = "",
 ) -> Mapping[str, Any]:
     """Score one head, write ``metrics.json``, ``predictions.csv`` and ``plots/`` under ``results``.
 
@@ -202,8 +199,8 @@ def evaluate(
         The head's name.
     learned : Path
         Folder in which `classifiers.networks` finds what networks that learned left.
-    fusion : str
-        `classifiers.tables.fusion_said`.
+    fusion, decision : str
+        `classifiers.tables.fusion_said`, `classifiers.tables.decision_said`.
 
     Returns
     -------
@@ -216,29 +213,24 @@ def evaluate(
     check_classes(study.labels[train], study.classes, where="the train split")
     parts = []
     if not why_no_cv(study):
-        parts.append(
-            cross_validate(
-                study,
-                {name: make},
-                cv_folds(study, folds=folds, repeats=repeats, seed=seed),
-                workers=workers,
-            )[name]
-        )
+        folds = cv_folds(study, **how.folded)
+        parts.append(cross_validate(study, {name: make}, folds, workers=how.workers)[name])
     parts.append(Predictions("val", val, *predict_rows(model, study, val), train))
-    scores = {part.name: score_rows(study, part, positive=positive, draws=draws, seed=seed) for part in parts}
+    scores = {part.name: score_rows(study, part, **how.measured) for part in parts}
     document = {
         "head": name,
-        "positive": study.classes[positive],
+        "positive": study.classes[how.positive],
         "split": study.split_kind,
         "cv": {"reason": why_no_cv(study)},
         **({"fusion": fusion} if fusion else {}),
+        **({"decision": decision} if decision else {}),
         **{part: scores_block(one) for part, one in scores.items()},
-        **_softmax_blocks(study, networks, positive=positive, draws=draws, seed=seed),
+        **_softmax_blocks(study, networks, **how.measured),
         "coverage": _coverage(study),
     }
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text_atomic(results / "metrics.json", text + "\n")
     write_text_atomic(results / "predictions.csv", predictions_csv(study, parts))
-    _plot(study, name, parts[0], scores[parts[0].name], positive, draws, seed, results / "plots")
+    _plot(study, name, parts[0], scores[parts[0].name], how, results / "plots")
     write_training(histories, results / "plots")
     return document

@@ -18,8 +18,8 @@ from typing import Any
 from classifiers.data import Study, check_model
 from classifiers.evaluate import score_rows, scores_block
 from classifiers.fitting import Classifier
+from classifiers.intervals import Scores
 from classifiers.looks import Looks, log_look, standard_error
-from classifiers.metrics import Scores
 from classifiers.predictions import Predictions, predict_rows
 from classifiers.tables import rounded
 from featurestore.errors import SplitError

@@ -27,11 +27,13 @@ from classifiers.data import Study
 from classifiers.evaluate import judge
 from classifiers.fitting import Answer, Classifier, Job, answers
 from classifiers.identity import Kin, exchanged_labels, kin
+from classifiers.intervals import Scores, difference, score
 from classifiers.leakage_report import MEASURES, Leakage, Recognition, Step, draw
-from classifiers.metrics import Judged, Scores, difference, measure, score
+from classifiers.metrics import Judged, measure
 from classifiers.plots import png
 from classifiers.predictions import gathered, why_no_cv
 from classifiers.rungs import RUNGS, Rung, rungs
+from classifiers.scoring import Scoring
 from classifiers.splits import Fold, check_classes, repeated_folds
 from featurestore.errors import SplitError
 from featurestore.files import write_bytes_atomic, write_text_atomic
@@ -217,15 +219,10 @@ def _recognitions(
 def leakage(
     study: Study,
     make: Callable[[], Classifier],
+    how: Scoring,
     *,
     name: str,
-    positive: int,
-    folds: int,
-    repeats: int,
-    draws: int,
     permutations: int,
-    seed: int,
-    workers: int,
     results: Path,
 ) -> Leakage:
     """Climb the ladder, read the meter, write ``leakage.csv`` and ``leakage.png``.
@@ -238,16 +235,10 @@ def leakage(
         New, unfitted heads.
     name : str
         The head's name.
-    positive : int
-        Code of the class that two classes are ranked by.
-    folds, repeats : int
-        Of every rung.
-    draws : int
-        Of the coarsest groups, behind each interval.
+    how : Scoring
+        Folds and repeats are those of every rung; the coarsest groups are drawn.
     permutations : int
-        Exchanges of labels; each costs ``folds`` fits.
-    workers : int
-        Processes; what comes out does not depend on it.
+        Exchanges of labels; each costs ``how.folds`` fits.
 
     Raises
     ------
@@ -258,16 +249,13 @@ def leakage(
     """
     rows = study.rows_of("train", "val")
     check_classes(study.labels[rows], study.classes, where="train and val")
-    times = f" x {repeats}" * (repeats > 1)
-    caption = (
-        f"What the score of {name} is made of: {len(rows)} images of train and val, {folds} folds{times}"
-    )
+    caption = f"What the score of {name} is made of: {len(rows)} images of train and val, {how.folds_said}"
     report = Leakage(caption, "", reason=why_no_cv(study))
     if not report.reason:
         ladder = rungs(study, rows)
         known = [rung for rung in ladder if not rung.reason]
-        plans = [_folds(study, one, rows, folds=folds, repeats=repeats, seed=seed) for one in ladder]
-        meter = _meter(study, known, rows, folds=folds, permutations=permutations, seed=seed)
+        plans = [_folds(study, one, rows, **how.folded) for one in ladder]
+        meter = _meter(study, known, rows, folds=how.folds, permutations=permutations, seed=how.seed)
         alone = ladder[0].groups
         jobs = [
             [Job(name, fold, groups=rung.groups) for fold in plan]
@@ -276,9 +264,9 @@ def leakage(
             [Job(name, fold, labels, alone) for fold in plan]
             for labels, plan in zip(meter.labels, meter.plans, strict=True)
         ]
-        done = iter(answers(study, {name: make}, [job for part in jobs for job in part], workers=workers))
+        done = iter(answers(study, {name: make}, [job for part in jobs for job in part], workers=how.workers))
         said = [[next(done) for _ in part] for part in jobs]
-        scorer = _Scorer(study, positive, known[-1].groups, draws, seed)
+        scorer = _Scorer(study, how.positive, known[-1].groups, how.draws, how.seed)
         report = Leakage(
             f"{caption}; intervals draw {known[-1].what} groups",
             known[-1].what,

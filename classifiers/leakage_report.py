@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from classifiers.identity import Kin
-from classifiers.metrics import Estimate, Scores
+from classifiers.intervals import Estimate, Scores
 from classifiers.plots import CYCLE, GREY
 from classifiers.tables import aligned, csv_text, interval, markdown, number
 

@@ -24,9 +24,10 @@ import numpy.typing as npt
 from classifiers.data import Study
 from classifiers.evaluate import score_rows
 from classifiers.fitting import Classifier, Job, answers
-from classifiers.metrics import Estimate, Scores, difference
+from classifiers.intervals import Estimate, Scores, difference
 from classifiers.plots import CYCLE, GREY, png
 from classifiers.predictions import cv_folds, gathered, why_no_cv
+from classifiers.scoring import Scoring
 from classifiers.splits import Fold
 from classifiers.tables import aligned, csv_text, interval, markdown, number
 from featurestore.errors import KyaraError, UsageError
@@ -198,18 +199,17 @@ def _scored(
     study: Study,
     make: Callable[[], Classifier],
     parts: Sequence[Fold],
+    how: Scoring,
     *,
     name: str,
-    workers: int,
     whole: bool,
-    **how: int,
 ) -> tuple[Scores | None, str]:
     """Scores of one size, or why there are none: a head may ask for more pictures than a small one has."""
     why = _scarce(study, parts)
     if why:
         return None, why
     try:
-        said = answers(study, {name: make}, [Job(name, fold) for fold in parts], workers=workers)
+        said = answers(study, {name: make}, [Job(name, fold) for fold in parts], workers=how.workers)
     except UsageError:
         raise
     except KyaraError as error:
@@ -217,7 +217,7 @@ def _scored(
             raise
         log.debug("size skipped", exc_info=True)
         return None, f"skipped: {error}"
-    scores = score_rows(study, gathered(parts, said), **how)
+    scores = score_rows(study, gathered(parts, said), **how.measured)
     return scores, "; ".join(scores.notes)
 
 
@@ -225,25 +225,20 @@ def _sizes(
     study: Study,
     make: Callable[[], Classifier],
     plan: Sequence[Fold],
+    how: Scoring,
     *,
     name: str,
-    folds: int,
-    seed: int,
-    workers: int,
-    **how: int,
 ) -> tuple[Size, ...]:
     """Every share, smallest first."""
-    lines = [nested(fold, study.labels, study.groups, shares=SHARES, seed=seed) for fold in plan]
+    lines = [nested(fold, study.labels, study.groups, shares=SHARES, seed=how.seed) for fold in plan]
     sizes: list[Size] = []
     for i, share in enumerate(SHARES):
         parts = [Fold(f.repeat, f.number, line[i], f.scored) for f, line in zip(plan, lines, strict=True)]
-        scores, note = _scored(
-            study, make, parts, name=name, workers=workers, whole=share == 1, seed=seed, **how
-        )
+        scores, note = _scored(study, make, parts, how, name=name, whole=share == 1)
         before = sizes[-1].scores if sizes else None
         gain = {}
         if scores and before:
-            gain = {measure: difference(scores, before, measure, folds=folds) for measure in _MEASURES}
+            gain = {measure: difference(scores, before, measure, folds=how.folds) for measure in _MEASURES}
         n_images = float(np.mean([len(part.fitted) for part in parts]))
         n_groups = float(np.mean([len(np.unique(study.groups[part.fitted])) for part in parts]))
         sizes.append(Size(share, n_images, n_groups, scores, gain, note))
@@ -253,14 +248,9 @@ def _sizes(
 def learning_curve(
     study: Study,
     make: Callable[[], Classifier],
+    how: Scoring,
     *,
     name: str,
-    positive: int,
-    folds: int,
-    repeats: int,
-    draws: int,
-    seed: int,
-    workers: int,
     results: Path,
 ) -> LearningCurve:
     """Score the head at every size; write ``learning_curve.csv`` and ``.png`` into ``results/plots``.
@@ -273,12 +263,8 @@ def learning_curve(
         New, unfitted heads.
     name : str
         The head's name.
-    positive : int
-        Code of the class that two classes are ranked by.
-    folds, repeats, draws, seed
+    how : Scoring
         As for ``cv``, so that the last size is what ``cv`` is.
-    workers : int
-        Processes; what comes out does not depend on it.
 
     Raises
     ------
@@ -289,11 +275,8 @@ def learning_curve(
     """
     curve = LearningCurve(f"{name} fitted on fewer pictures", reason=why_no_cv(study))
     if not curve.reason:
-        plan = cv_folds(study, folds=folds, repeats=repeats, seed=seed)
-        how = {"positive": positive, "draws": draws}
-        sizes = _sizes(study, make, plan, name=name, folds=folds, seed=seed, workers=workers, **how)
-        times = f" x {repeats}" * (repeats > 1)
-        caption = f"{curve.caption}: train and val, {folds} folds{times}, {study.split_kind}"
+        sizes = _sizes(study, make, cv_folds(study, **how.folded), how, name=name)
+        caption = f"{curve.caption}: train and val, {how.folds_said}, {study.split_kind}"
         curve = LearningCurve(caption, sizes)
     plots = results / "plots"
     write_text_atomic(plots / "learning_curve.csv", curve.csv())

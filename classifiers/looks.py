@@ -8,18 +8,17 @@ predictions: a head is a name here, and predictions are a digest.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import re
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import numpy as np
 
+from classifiers.history import METRICS, Experiments, count_experiments
 from classifiers.tables import csv_text, number, rounded
 from featurestore.documents import json_values, read_capped, shown
 from featurestore.errors import DataError
@@ -27,10 +26,8 @@ from featurestore.files import write_text_atomic
 
 __all__ = [
     "LOOK_COLUMNS",
-    "Experiments",
     "Looks",
     "Report",
-    "count_experiments",
     "expected_max",
     "log_look",
     "optimism",
@@ -43,7 +40,6 @@ _FIRST_COLUMNS: Final = ("time", "revision", "head", "predictions", "n", "groups
 #: A log without the standard errors is one of an earlier kyara; it is read, and kept.
 LOOK_COLUMNS: Final = (*_FIRST_COLUMNS, "accuracy_se", "auc_se")
 
-_METRICS: Final = "results/metrics.json"
 _MAX_LOG_BYTES: Final = 16 << 20
 _CELLS: Final = {
     "time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
@@ -82,28 +78,6 @@ class Looks:
         """Standard error of the AUC, of the latest look that has one."""
         known = [row["auc_se"] for row in self.rows if row["auc_se"]]
         return float(known[-1]) if known else None
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """What `count_experiments` found.
-
-    Attributes
-    ----------
-    n : int
-        Different contents of ``results/metrics.json``.
-    n_heads : int
-        Different heads that these name.
-    shallow : bool
-        Whether git has only a part of the history here.
-    reason : str
-        Why nothing could be counted in git; empty otherwise.
-    """
-
-    n: int
-    n_heads: int
-    shallow: bool = False
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -277,95 +251,22 @@ def log_look(log: Path, look: Mapping[str, Any]) -> Looks:
     return read_looks(log)
 
 
-def _git(root: Path, *arguments: str, given: Iterable[str] = ()) -> bytes:
-    """What git prints.
-
-    Raises
-    ------
-    OSError
-        If there is no git.
-    subprocess.CalledProcessError
-        If it refuses.
-    """
-    text = "".join(f"{line}\n" for line in given)
-    return subprocess.run(
-        ["git", *arguments], cwd=root, input=text.encode(), capture_output=True, check=True
-    ).stdout
-
-
-def _contents(root: Path) -> Iterator[bytes]:
-    """Each version of `_METRICS` in any commit of any branch, tag or experiment, in four calls of git."""
-    # with --full-history, so that a branch whose result a merge threw away is not passed over
-    commits = _git(root, "rev-list", "--all", "--full-history", "--", _METRICS).decode().split()
-    named = _git(
-        root,
-        "cat-file",
-        "--batch-check=%(objectname) %(objecttype)",
-        given=(f"{commit}:./{_METRICS}" for commit in commits),
-    )
-    found = (line.split() for line in named.decode(errors="replace").splitlines())
-    blobs = dict.fromkeys(words[0] for words in found if words[-1] == "blob")
-    stream = io.BytesIO(_git(root, "cat-file", "--batch", given=blobs))
-    while header := stream.readline().split():
-        if header[-1] == b"missing":
-            continue
-        yield stream.read(int(header[2]))
-        stream.readline()
-
-
-def _head_of(document: bytes) -> str | None:
-    """Whose results these are; None if they are none of kyara's."""
-    try:
-        head = json_values(document)["head"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return head if isinstance(head, str) else None
-
-
-def count_experiments(root: Path) -> Experiments:
-    """How many different results the repository and the working tree hold.
-
-    Results are told apart by their content: the same run committed twice counts once, and one run
-    on other pictures or by other code counts again. What is no result of kyara's (JSON that names a head)
-    does not count.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the study; the repository may begin further up.
-    """
-    try:
-        found = list(_contents(root))
-        shallow = _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true"
-    except FileNotFoundError:
-        return Experiments(0, 0, reason="git is not installed")
-    except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.decode(errors="replace").split()).removeprefix("fatal: ")
-        return Experiments(0, 0, reason=said)
-    file = root / _METRICS
-    if file.is_file():
-        found.append(file.read_bytes())
-    heads = {hashlib.sha256(content).digest(): _head_of(content) for content in found}
-    named = [head for head in heads.values() if head is not None]
-    return Experiments(len(named), len(set(named)), shallow)
-
-
 def _cv_error(root: Path) -> tuple[float | None, str]:
     """Standard error of the AUC on ``cv``, or why there is none."""
     try:
-        cv = json_values((root / _METRICS).read_bytes())["cv"]
+        cv = json_values((root / METRICS).read_bytes())["cv"]
         if "table" not in cv:
-            return None, f"{_METRICS} has no cv"
+            return None, f"{METRICS} has no cv"
         auc: Mapping[str, Any] = next(row for row in cv["table"] if row["measure"] == "auc")
         if auc["low"] is None or auc["high"] is None:
-            return None, f"{_METRICS} has no interval on cv"
+            return None, f"{METRICS} has no interval on cv"
         low, high = float(auc["low"]), float(auc["high"])
         if not 0 <= low <= high <= 1:
             raise ValueError("no interval")
     except OSError:
-        return None, f"no {_METRICS}; run: dvc repro"
+        return None, f"no {METRICS}; run: dvc repro"
     except (ValueError, LookupError, TypeError, StopIteration):
-        return None, f"{_METRICS} is damaged; run: dvc repro"
+        return None, f"{METRICS} is damaged; run: dvc repro"
     return standard_error(low, high), ""
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.metrics import MEASURES, MIN_GROUPS, bounds, widening
+from classifiers.intervals import MIN_GROUPS, widening
+from classifiers.metrics import MEASURES, bounds
 from classifiers.resampling import Floats, Pair, differences_drawn, differences_swapped, plain_scores
 
 __all__ = ["ALPHA", "Difference", "compare_paired"]
@@ -22,7 +23,7 @@ ALPHA = 0.05
 #: The only measure of which less is better.
 _LESS_IS_BETTER = ("brier",)
 
-#: As in `classifiers.metrics`: a measure undefined in more of the draws gets no interval.
+#: As in `classifiers.intervals`: a measure undefined in more of the draws gets no interval.
 _MAX_UNDEFINED = 0.05
 
 #: Equal differences may differ in the last bits, by the order in which they were summed.
@@ -123,7 +124,7 @@ def compare_paired(
     """How much more the second set of predictions scores than the first, and whether chance may do that.
 
     The interval draws the same groups for both sides; where heads are cross-validated its distance from
-    the difference is widened (`classifiers.metrics.widening`).
+    the difference is widened (`classifiers.intervals.widening`).
 
     The p-value swaps whole groups between the sides, at random: were both alike, it would make no
     difference whose answer is whose. All patterns of swaps are gone through where they are no more than

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.metrics import Judged, Scores, group_draws, widening
+from classifiers.intervals import Scores, group_draws, widening
+from classifiers.metrics import Judged
 from classifiers.tables import csv_text, interval, number
 from featurestore.files import write_bytes_atomic, write_text_atomic
 
@@ -102,7 +103,7 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
     -------
     ndarray of float64, shape (bins, 5)
         Mean predicted, share positive, low, high, n (images; of several repeats the mean). The ends
-        are the 95% group bootstrap, widened as `classifiers.metrics.widening` says, NaN below ten groups.
+        are the 95% group bootstrap, widened as `classifiers.intervals.widening` says, NaN below ten groups.
     """
     repeats = shown.judged.repeats
     proba = shown.judged.proba[:, shown.judged.positive]

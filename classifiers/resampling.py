@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.metrics import MEASURES, Judged, decided, group_draws, rankings, squared_errors
+from classifiers.intervals import group_draws
+from classifiers.metrics import MEASURES, Judged, decided, rankings, squared_errors
 
 __all__ = ["RANKED", "Pair", "differences_drawn", "differences_swapped", "plain_scores"]
 

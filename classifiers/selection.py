@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.metrics import Judged, group_draws, measure
+from classifiers.intervals import group_draws
+from classifiers.metrics import Judged, measure
 
 __all__ = ["LEVEL", "Corrected", "corrected_winner", "told_from_best"]
 
@@ -87,7 +88,7 @@ def told_from_best(
     n_groups : int
         That were drawn.
     factor : float
-        `classifiers.metrics.widening`: how much wider scores scatter than the draws say.
+        `classifiers.intervals.widening`: how much wider scores scatter than the draws say.
     seed : int
         Of the chi-squares.
 
@@ -136,7 +137,7 @@ def corrected_winner(
     groups : ndarray, shape (n,)
         Of these rows.
     drawn : mapping of str to ndarray of float64, shape (draws,)
-        Each head's measure under `classifiers.metrics.group_draws` of ``seed``.
+        Each head's measure under `classifiers.intervals.group_draws` of ``seed``.
     scores : mapping of str to float
         Each head's measure.
     measured : str

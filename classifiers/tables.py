@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from featurestore import plugins
-from featurestore.params import FusionParams
+from featurestore.params import DecisionParams, FusionParams
 
 __all__ = [
     "aligned",
     "csv_text",
+    "decision_said",
     "fusion_said",
     "head_summaries",
     "interval",
@@ -113,6 +114,22 @@ def fusion_said(fusion: FusionParams, n_extractors: int) -> str:
     if fusion.method == "late":
         return "late fusion"
     return "early fusion, blocks scaled" if fusion.block_scaling else ""
+
+
+def decision_said(decision: DecisionParams) -> str:
+    """How decisions came about, in words; empty by default.
+
+    Examples
+    --------
+    >>> decision_said(DecisionParams("f1", "sigmoid")), decision_said(DecisionParams())
+    ('threshold by f1, calibrated by a sigmoid', '')
+    """
+    parts = []
+    if decision.threshold != "default":
+        parts.append(f"threshold by {decision.threshold.replace('_', ' ')}")
+    if decision.calibration != "none":
+        parts.append(f"calibrated by a {decision.calibration}")
+    return ", ".join(parts)
 
 
 def scores_table(blocks: Mapping[str, Mapping[str, Any]]) -> str:

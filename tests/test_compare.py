@@ -12,9 +12,10 @@ import pytest
 from studies import Centroid, change, study, write_learned
 
 from classifiers.board import Leaderboard
-from classifiers.compare import Plan, compare
+from classifiers.compare import compare
 from classifiers.data import IMAGE_WISE, Study
 from classifiers.networks import read_softmax
+from classifiers.scoring import Scoring
 from classifiers.shortcuts import gather
 from classifiers.testing import small_head
 from featurestore.errors import KyaraError, ParamsError, SplitError
@@ -42,9 +43,9 @@ class Noise(Centroid):
 
 def run(s: Study, results: Path, makers: dict[str, Any] | None = None, **more: Any) -> Leaderboard:
     makers = makers or {"coin": Coin, "twin": Centroid, "centroid": Centroid}
-    plan = Plan(positive=1, folds=5, repeats=more.pop("repeats", 2), draws=200, seed=42)
+    how = Scoring(positive=1, folds=5, repeats=more.pop("repeats", 2), draws=200, seed=42)
     shortcuts = gather(s, more.pop("ring", None), None)
-    done = compare(s, makers, shortcuts, plan, results=results, learned=results.parent / "learned", **more)
+    done = compare(s, makers, shortcuts, how, results=results, learned=results.parent / "learned", **more)
     return done.board
 
 
@@ -158,10 +159,10 @@ def test_the_number_of_processes_moves_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("classifiers.fitting._PATIENCE_S", 0.0)
     makers = {name: partial(small_head, name) for name in ("logreg", "xgb")}
     s = study()
-    plan = Plan(positive=1, folds=3, repeats=2, draws=100, seed=42)
+    how = Scoring(positive=1, folds=3, repeats=2, draws=100, seed=42)
     for workers in (1, 2):
         folder = tmp_path / str(workers)
-        compare(s, makers, [], replace(plan, workers=workers), results=folder, learned=tmp_path)
+        compare(s, makers, [], replace(how, workers=workers), results=folder, learned=tmp_path)
     for name in ("leaderboard.csv", "oof.parquet"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 

@@ -19,6 +19,7 @@ from classifiers.data import IMAGE_WISE, Study, check_model, check_positive, rea
 from classifiers.evaluate import evaluate
 from classifiers.metrics import MEASURES
 from classifiers.predictions import predict_rows
+from classifiers.scoring import Scoring
 from classifiers.train import fit_on_train, model_card
 from featurestore.dataset import rows_digest
 from featurestore.errors import (
@@ -39,16 +40,9 @@ FILES = [
 
 
 def run(s: Study, results: Path, *, folds: int = 5, **more: Any) -> Mapping[str, Any]:
-    how: dict[str, Any] = {
-        "positive": 1,
-        "folds": folds,
-        "repeats": 2,
-        "draws": 200,
-        "seed": 42,
-        "workers": 1,
-    }
+    how = Scoring(positive=1, folds=folds, repeats=2, draws=200, seed=42)
     files = {"results": results, "learned": results.parent / "learned"}
-    return evaluate(s, fit_on_train(s, Centroid()), Centroid, name="centroid", **how, **files, **more)
+    return evaluate(s, fit_on_train(s, Centroid()), Centroid, how, name="centroid", **files, **more)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -330,6 +324,24 @@ def test_train_evaluate_and_final_run_as_commands(house: Path) -> None:
     assert any(line.startswith("balanced accuracy") for line in lines)
     assert "logreg, positive class 'villain'; split by series" in lines
     assert "test split: 1 look from here (logs/looks.csv); nothing was picked" in done.stdout
+
+
+def test_what_is_tuned_beside_a_head_stands_in_its_card_and_above_its_scores(house: Path) -> None:
+    text = (house / "params.yaml").read_text()
+    text = text.replace("threshold: default", "threshold: balanced_accuracy")
+    text = text.replace("calibration: none", "calibration: sigmoid").replace("  repeats: 5", "  repeats: 1")
+    text = text.replace("    penalty: l2\n", "    penalty: l2\n    search: {over: {C: [0.01, 1.0]}}\n")
+    (house / "params.yaml").write_text(text)
+    code = "import classifiers.__main__ as m; [m.main([c]) for c in ('train', 'evaluate', 'final')]"
+    done = python(house, "-c", code)
+    assert done.returncode == 0, done.stderr
+    card = json.loads((house / "model/card.json").read_text())
+    assert card["search"]["tried"] == 2
+    assert card["search"]["params"]["C"] in (0.01, 1.0)
+    assert 0 < card["decision"]["tuned"] < 1
+    said = "threshold by balanced accuracy, calibrated by a sigmoid"
+    assert f"split by series; {said}" in done.stdout
+    assert json.loads((house / "results/metrics.json").read_text())["decision"] == said
 
 
 def test_evaluate_without_a_model_says_what_makes_it(house: Path) -> None:

@@ -12,7 +12,7 @@ from studies import change, study
 
 from classifiers.data import Study
 from classifiers.evaluate import score_rows
-from classifiers.metrics import Estimate
+from classifiers.intervals import Estimate
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
 

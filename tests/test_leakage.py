@@ -21,6 +21,7 @@ from classifiers.leakage_report import Leakage, Recognition
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
 from classifiers.rungs import RUNGS, rungs
+from classifiers.scoring import Scoring
 from featurestore.errors import SplitError
 
 ROLES = ("hero", "villain")
@@ -74,10 +75,9 @@ KNN = maker("knn", n_neighbors=5)
 
 
 def run(data: Study, make: Callable[[], Classifier], results: Path, **options: Any) -> Leakage:
-    how: dict[str, Any] = {
-        "folds": 5, "repeats": 2, "draws": 300, "permutations": 12, "seed": 3, "workers": 1, **options
-    }  # fmt: skip
-    return leakage(data, make, name="toy", positive=1, results=results, **how)
+    permutations = options.pop("permutations", 12)
+    how = Scoring(**{"positive": 1, "folds": 5, "repeats": 2, "draws": 300, "seed": 3, **options})
+    return leakage(data, make, how, name="toy", permutations=permutations, results=results)
 
 
 def table(results: Path) -> dict[str, dict[str, str]]:

@@ -17,10 +17,11 @@ from studies import Centroid, change, index_table, study
 from classifiers.data import Study
 from classifiers.evaluate import score_rows
 from classifiers.fitting import Classifier
+from classifiers.intervals import Estimate, Scores
 from classifiers.learning_curve import SHARES, LearningCurve, Size, learning_curve, nested
-from classifiers.metrics import Estimate, Scores
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
+from classifiers.scoring import Scoring
 from featurestore.errors import KyaraError
 
 
@@ -42,18 +43,8 @@ def hungry(n: int = 480, n_groups: int = 80, width: int = 200, seed: int = 0) ->
 def run(
     data: Study, make: Callable[[], Classifier], results: Path, *, workers: int = 1, repeats: int = 2
 ) -> LearningCurve:
-    return learning_curve(
-        data,
-        make,
-        name="toy",
-        positive=1,
-        folds=5,
-        repeats=repeats,
-        draws=300,
-        seed=3,
-        workers=workers,
-        results=results,
-    )
+    how = Scoring(positive=1, folds=5, repeats=repeats, draws=300, seed=3, workers=workers)
+    return learning_curve(data, make, how, name="toy", results=results)
 
 
 def head(name: str, **params: Any) -> Callable[[], Classifier]:

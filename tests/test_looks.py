@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers.history import Experiments, count_experiments
 from classifiers.looks import (
     LOOK_COLUMNS,
-    Experiments,
     Looks,
     Report,
-    count_experiments,
     expected_max,
     log_look,
     optimism,

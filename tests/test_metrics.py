@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from classifiers.metrics import MEASURES, MIN_GROUPS, Judged, group_draws, measure, score
+from classifiers.intervals import MIN_GROUPS, group_draws, score
+from classifiers.metrics import MEASURES, Judged, measure
 
 
 def judged(n: int, k: int, seed: int = 0) -> Judged:
@@ -147,7 +148,7 @@ def test_intervals_of_data_without_signal_cover_one_half_as_often_as_they_say() 
 def test_equal_seeds_give_equal_draws_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     j, groups, shares = judged(50, 2), np.arange(50) // 2, np.array([0.5, 0.5])
     whole = score(j, groups, class_shares=shares, draws=300, rng=np.random.default_rng(7))
-    monkeypatch.setattr("classifiers.metrics._CHUNK", 333)
+    monkeypatch.setattr("classifiers.intervals._CHUNK", 333)
     assert score(j, groups, class_shares=shares, draws=300, rng=np.random.default_rng(7)) == whole
 
 

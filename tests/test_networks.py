@@ -15,6 +15,7 @@ from classifiers.curves import write_training
 from classifiers.data import Study
 from classifiers.evaluate import evaluate
 from classifiers.networks import read_history, read_softmax
+from classifiers.scoring import Scoring
 from classifiers.train import fit_on_train
 from featurestore.errors import DataError, MissingData
 
@@ -31,13 +32,8 @@ def run(s: Study, folder: Path) -> dict[str, Any]:
         s,
         fit_on_train(s, Centroid()),
         Centroid,
+        Scoring(positive=1, folds=5, repeats=1, draws=200, seed=42),
         name="centroid",
-        positive=1,
-        folds=5,
-        repeats=1,
-        workers=1,
-        draws=200,
-        seed=42,
         results=folder / "results",
         learned=folder / "learned",
     )

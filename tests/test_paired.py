@@ -16,7 +16,8 @@ import pytest
 from scipy import stats
 
 from classifiers import resampling
-from classifiers.metrics import MEASURES, MIN_GROUPS, Judged, measure, widening
+from classifiers.intervals import MIN_GROUPS, widening
+from classifiers.metrics import MEASURES, Judged, measure
 from classifiers.paired import Difference, compare_paired
 from classifiers.resampling import RANKED, Pair
 

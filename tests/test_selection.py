@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from classifiers.metrics import Judged, group_draws, measure, rankings, widening
+from classifiers.intervals import group_draws, widening
+from classifiers.metrics import Judged, measure, rankings
 from classifiers.selection import LEVEL, Corrected, corrected_winner, told_from_best
 
 log = logging.getLogger(__name__)

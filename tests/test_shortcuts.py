@@ -10,8 +10,9 @@ import pytest
 from conftest import picture
 from studies import Centroid, change, study
 
-from classifiers.compare import Plan, compare
+from classifiers.compare import compare
 from classifiers.data import Study
+from classifiers.scoring import Scoring
 from classifiers.shortcuts import SHORTCUTS, Shortcut, gather, makers, queries_of, wide_study
 from extractors.zoo import ring
 from featurestore.errors import MetadataError
@@ -41,10 +42,8 @@ def quality(s: Study, gap: float, seed: int = 1) -> Study:
 
 
 def run(s: Study, results: Path, shortcuts: list[Shortcut]) -> Any:
-    plan = Plan(positive=1, folds=5, repeats=2, draws=200, seed=42)
-    return compare(
-        s, {"centroid": Centroid}, shortcuts, plan, results=results, learned=results / "none"
-    ).board
+    how = Scoring(positive=1, folds=5, repeats=2, draws=200, seed=42)
+    return compare(s, {"centroid": Centroid}, shortcuts, how, results=results, learned=results / "none").board
 
 
 def test_what_there_is_nothing_to_look_at_says_why() -> None:
