@@ -136,6 +136,7 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
         "results/leakage.csv",
         "results/leakage.png",
         "results/plots/learning_curve.png",
+        "logs/times.csv",
         "model/card.json",
     ):
         assert (r.root / name).is_file(), name
