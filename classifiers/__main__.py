@@ -286,9 +286,8 @@ def _diff(options: argparse.Namespace) -> int:
     """Say whether the chosen head of one revision is better than that of another, or nobody can tell."""
     from classifiers.difference import difference
 
-    print(
-        difference(Path(), options.before, options.after, common=options.common, on=options.on).text(), end=""
-    )
+    report = difference(Path(), options.before, options.after, common=options.common, on=options.on)
+    print(report.text())
     return 0
 
 
