@@ -77,6 +77,12 @@ def _scoring(params: Params, positive: int) -> Scoring:
     )
 
 
+def _searched(params: Params, name: str) -> list[str]:
+    """Params that a head chooses for itself."""
+    search = params.searches.get(name)
+    return list(search.over) if search else []
+
+
 def _fusion(params: Params, study: Study) -> str:
     return fusion_said(params.fusion, len(study.blocks))
 
@@ -102,7 +108,12 @@ def train() -> None:
     save_model(MODEL, head, card)
     write_loss(getattr(head, "loss_curve_", ()), params.model, RESULTS / "plots")
     rows = f"{card['n_images']} images of train in {card['n_groups']} groups"
-    print(f"{params.model} fitted on {rows} -> {MODEL}/")
+    chosen = getattr(head, "searched_", None)
+    said = ""
+    if chosen:
+        values = ", ".join(f"{key}={value}" for key, value in chosen["params"].items())
+        said = f"; it chose {values} of {chosen['tried']} candidates"
+    print(f"{params.model} fitted on {rows} -> {MODEL}/{said}")
 
 
 def evaluate() -> None:
@@ -122,9 +133,21 @@ def evaluate() -> None:
         results=RESULTS,
         learned=LEARNED,
         fusion=_fusion(params, study),
-        decision=decision_said(params.decision),
+        decision=decision_said(params.decision, _searched(params, params.model)),
     )
     _print_scores(document)
+    _warn_of_test()
+
+
+def _warn_of_test() -> None:
+    """Say on stderr where results/test.json outlived its model."""
+    from classifiers.final import stale_test
+    from featurestore.documents import read_json
+
+    card = MODEL / "card.json"
+    said = stale_test(RESULTS, read_json(card)) if card.is_file() else ""
+    if said:
+        sys.stderr.write(f"{said}\n")
 
 
 def _print_scores(document: Mapping[str, Any]) -> None:
@@ -191,6 +214,9 @@ def compare() -> None:
     params, study, positive = _open()
     queries = queries_of(Path(params.data.root) / "metadata/sources.csv", study.keys.tolist())
     skipped = too_large(head_names(), len(study.rows_of("train", "val")))
+    searched = [
+        f"{name}: {', '.join(_searched(params, name))} searched in every fold" for name in params.searches
+    ]
     ring, fingerprint = _ring(params)
     done = score(
         study,
@@ -200,7 +226,7 @@ def compare() -> None:
         results=RESULTS,
         learned=LEARNED,
         fusion="; ".join(filter(None, (_fusion(params, study), decision_said(params.decision)))),
-        skipped=tuple(skipped.values()),
+        notes=(*skipped.values(), *searched),
     )
     write_times(LOGS / "times.csv", done.answers)
     print(done.board.text())
@@ -250,6 +276,7 @@ def show() -> None:
             raise MissingData(f"no {RESULTS / name}; run: dvc repro")
     _print_scores(json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8")))
     print("\n" + (RESULTS / "leaderboard.md").read_text(encoding="utf-8"))
+    _warn_of_test()
 
 
 def compare_lock() -> int:

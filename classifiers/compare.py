@@ -253,7 +253,7 @@ def compare(
     results: Path,
     learned: Path,
     fusion: str = "",
-    skipped: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Compared:
     """Score every head on the same rows and write the leaderboard.
 
@@ -267,8 +267,8 @@ def compare(
         Folder in which `classifiers.networks` finds what networks that learned left.
     fusion : str
         `classifiers.tables.fusion_said`.
-    skipped : sequence of str
-        What to say of heads that are not among ``heads``.
+    notes : sequence of str
+        What to say of heads below all tables.
 
     Raises
     ------
@@ -290,10 +290,10 @@ def compare(
         table, said = _val_table(study, heads, networks, how, fusion, timed)
         tables.append(table)
         parts += said.items()
-    notes = list(skipped)
+    said_below = list(notes)
     if seen is None:
-        notes.append(f"no cv: {learned_by} learned from the train split")
-    board = Leaderboard(tuple(tables), shown, tuple(notes))
+        said_below.append(f"no cv: {learned_by} learned from the train split")
+    board = Leaderboard(tuple(tables), shown, tuple(said_below))
     write_text_atomic(results / "leaderboard.csv", board.csv())
     write_text_atomic(results / "leaderboard.md", board.markdown())
     write_text_atomic(results / "shortcuts.csv", (shown or Panel(())).csv())

@@ -141,6 +141,12 @@ def _on_the_method(pair: Pair, found: Mapping[str, Difference], permutations: in
         "about 1 measure in 20 is called one where there is none: a comparison that was planned beforehand "
         f"is judged by {PRIMARY} alone",
     ]
+    decides = any(one.verdict != "cannot tell" for one in found.values())
+    if found[PRIMARY].difference == 0 and decides:
+        notes.append(
+            f"both sides rank alike, so that {PRIMARY} cannot tell them apart: judge their decisions by the "
+            "measure that was tuned"
+        )
     factor = max(widening(side.folds) for side in (pair.before, pair.after))
     if factor == 1:
         return notes

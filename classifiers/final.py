@@ -22,10 +22,33 @@ from classifiers.intervals import Scores
 from classifiers.looks import Looks, log_look, standard_error
 from classifiers.predictions import Predictions, predict_rows
 from classifiers.tables import rounded
+from featurestore.documents import read_json
 from featurestore.errors import SplitError
 from featurestore.files import write_text_atomic
 
-__all__ = ["Final", "final", "git_revision"]
+__all__ = ["FITTED_ON", "Final", "final", "git_revision", "stale_test"]
+
+
+#: What a model's card says of the rows it was fitted on; ``test.json`` repeats it.
+FITTED_ON = ("features_digest", "train_digest")
+
+
+def stale_test(results: Path, card: Mapping[str, Any]) -> str:
+    """What to say where ``test.json`` is of another model or other pictures than the card's; else empty."""
+    try:
+        found = read_json(results / "test.json")
+        fitted_on = found["fitted_on"]
+        head = found["head"]
+    except FileNotFoundError:
+        return ""
+    except (KeyError, TypeError, ValueError):
+        fitted_on, head = None, None
+    if (head, fitted_on) == (card.get("head"), {key: card.get(key) for key in FITTED_ON}):
+        return ""
+    return (
+        f"{results / 'test.json'} is of another model or other pictures than those of now; keep it with the "
+        "commit that it belongs to, or delete it"
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,12 @@ def final(
     scores = score_rows(study, predictions, positive=positive, draws=draws, seed=seed)
     name = str(card["head"])
     looks = log_look(log, _look(study, name, predictions, scores, git_revision()))
-    document = {"head": name, "split": study.split_kind, "test": scores_block(scores)}
+    document = {
+        "head": name,
+        "split": study.split_kind,
+        "fitted_on": {key: card.get(key) for key in FITTED_ON},
+        "test": scores_block(scores),
+    }
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text_atomic(results / "test.json", text + "\n")
     return Final(document, looks)

@@ -32,6 +32,8 @@ class Experiments:
         Different contents of ``results/metrics.json``.
     n_heads : int
         Different heads that these name.
+    n_others : int
+        Different contents on other pictures; they are not among ``n``.
     shallow : bool
         Whether git has only a part of the history here.
     reason : str
@@ -40,6 +42,7 @@ class Experiments:
 
     n: int
     n_heads: int
+    n_others: int = 0
     shallow: bool = False
     reason: str = ""
 
@@ -80,21 +83,27 @@ def _contents(root: Path) -> Iterator[bytes]:
         stream.readline()
 
 
-def _head_of(document: bytes) -> str | None:
-    """Whose results these are; None if they are none of kyara's."""
+def _named(document: bytes) -> tuple[str, str] | None:
+    """Whose results these are and on which pictures; None if they are none of kyara's.
+
+    Pictures are told apart by their numbers: of each class, of val, and which class is the positive one.
+    """
     try:
-        head = json_values(document)["head"]
-    except (ValueError, KeyError, TypeError):
+        said = json_values(document)
+        head = said["head"]
+        counts = sorted({(row["class"], row["n"]) for row in said.get("coverage", ())})
+        pictures = repr((counts, said.get("val", {}).get("n"), said.get("positive")))
+    except (AttributeError, ValueError, KeyError, TypeError):
         return None
-    return head if isinstance(head, str) else None
+    return (head, pictures) if isinstance(head, str) else None
 
 
 def count_experiments(root: Path) -> Experiments:
     """How many different results the repository and the working tree hold.
 
-    Results are told apart by their content: the same run committed twice counts once, and one run
-    on other pictures or by other code counts again. What is no result of kyara's (JSON that names a head)
-    does not count.
+    Results are told apart by their content: the same run committed twice counts once, and one run by
+    other code counts again. Those on other pictures than the working tree's, or without that the last
+    commit's, are counted apart. What is no result of kyara's does not count.
 
     Parameters
     ----------
@@ -111,7 +120,8 @@ def count_experiments(root: Path) -> Experiments:
         return Experiments(0, 0, reason=said)
     file = root / METRICS
     if file.is_file():
-        found.append(file.read_bytes())
-    heads = {hashlib.sha256(content).digest(): _head_of(content) for content in found}
-    named = [head for head in heads.values() if head is not None]
-    return Experiments(len(named), len(set(named)), shallow)
+        found.insert(0, file.read_bytes())
+    different = {hashlib.sha256(content).digest(): _named(content) for content in found}
+    named = [one for one in different.values() if one is not None]
+    same = [head for head, pictures in named if pictures == named[0][1]]
+    return Experiments(len(same), len(set(same)), len(named) - len(same), shallow)

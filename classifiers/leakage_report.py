@@ -154,9 +154,16 @@ class Leakage:
         ]
         first, second = self.sentences()
         return ["", table(header, steps), "", *_noted((s.rung, s.note) for s in self.steps), f"{first}.",
-                "", table(met_header, met), "", *_noted((_said(r), r.note) for r in self.recognitions),
+                "", table(met_header, met), "",
+                *_KEY, "", *_noted((_said(r), r.note) for r in self.recognitions),
                 f"{second}."]  # fmt: skip
 
+
+#: What the columns of the meter are.
+_KEY: Final = (
+    "(exchanged: labels that follow the group and no longer design; design left: the AUC of the true labels",
+    "on these; share: how much of what the head has above chance it earns from the exchanged labels)",
+)
 
 _COLUMNS: Final = (
     "part", "what", "groups", "n",
@@ -234,11 +241,14 @@ def _meter_sentence(recognitions: Sequence[Recognition], level: str) -> str:
     if one.permuted is None or one.share is None:
         why = one.note.removeprefix("not estimable: ").removeprefix("no share: ")
         return f"What recognising the {level} earns is not estimable: {why}"
-    part = "none" if one.share <= 0 else f"at most {min(one.share, 1.0):.0%}"
+    above = (one.true.score or 0.5) - 0.5
+    shares = [min(max((value - 0.5) / above, 0.0), 1.0) for value in one.permuted]
     mean, low, high = map(number, one.permuted)
+    n_images = int(one.kin.member.sum())
     return (
-        f"Recognising the {level} alone earns an AUC of {mean} ({low} to {high}): "
-        f"{part} of what the head has above chance ({number(one.true.score)} image-wise)"
+        f"Recognising the {level} alone earns an AUC of {mean} ({low} to {high}): about {shares[0]:.0%} "
+        f"({shares[1]:.0%} to {shares[2]:.0%}) of what the head has above chance, "
+        f"{number(one.true.score)} image-wise on these {n_images} images"
     )
 
 
@@ -290,9 +300,12 @@ def _point(axes: Axes, x: float, e: Estimate, colour: str) -> None:
 def _draw_ladder(axes: Axes, steps: Sequence[Step]) -> None:
     names = [step.rung.replace("-wise", "-\nwise").replace("near-dup", "near-\ndup") for step in steps]
     _frame(axes, "The ladder: what the folds keep together", names)
-    known = [(x, step.estimate("auc").score) for x, step in enumerate(steps) if step.scores]
-    if known:
-        axes.step(*zip(*known, strict=True), where="mid", color=CYCLE[0], linewidth=1.5, alpha=0.8)
+    known = [(float(x), step.estimate("auc").score) for x, step in enumerate(steps) if step.scores]
+    if known:  # a rung that is not scored joins what the one before it joins: the line falls behind it
+        xs = [known[0][0] - 0.3, *(x - 0.5 for x, _ in known[1:]), known[-1][0] + 0.3]
+        axes.stairs(
+            [float(y or 0) for _, y in known], xs, baseline=None, color=CYCLE[0], linewidth=1.5, alpha=0.8
+        )
     for x, step in enumerate(steps):
         _point(axes, x, step.estimate("auc"), CYCLE[0])
         if not step.scores:
@@ -301,10 +314,10 @@ def _draw_ladder(axes: Axes, steps: Sequence[Step]) -> None:
 
 
 def _draw_meter(axes: Axes, report: Leakage) -> None:
-    names = [
-        f"{_said(one)}\n{one.kin.n_groups} groups,\n{int(one.kin.member.sum())} images"
-        for one in report.recognitions
-    ]
+    names = []
+    for one in report.recognitions:
+        n_groups, n_images = one.kin.n_groups, int(one.kin.member.sum())
+        names.append(f"{_said(one)}\n{n_groups} group{'s' * (n_groups != 1)},\n{n_images} images")
     _frame(axes, f"The identity meter: groups ({report.level}) of ...", names)
     for x, one in enumerate(report.recognitions):
         if one.permuted is None or one.left is None:
@@ -315,7 +328,7 @@ def _draw_meter(axes: Axes, report: Leakage) -> None:
         axes.plot([x + 0.15], [one.left], "_", color="black", markersize=16, markeredgewidth=1.6)
     for marker, colour, label in (
         ("o", CYCLE[0], "true labels"),
-        ("o", CYCLE[1], "exchanged: recognition"),
+        ("o", CYCLE[1], "exchanged labels"),
         ("_", "black", "design left in these"),
     ):
         axes.plot([], [], marker, color=colour, label=label)

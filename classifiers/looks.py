@@ -73,6 +73,12 @@ class Looks:
         """Those at different predictions: the same model scored again shows nothing new."""
         return len({row["predictions"] for row in self.rows})
 
+    def at_the_same_pictures(self) -> tuple[Looks, int]:
+        """The looks at as many images and groups as the latest one, and how many there are beside them."""
+        last = self.rows[-1]
+        same = tuple(row for row in self.rows if all(row[k] == last[k] for k in ("n", "groups")))
+        return Looks(same), len(self.rows) - len(same)
+
     @property
     def auc_se(self) -> float | None:
         """Standard error of the AUC, of the latest look that has one."""
@@ -120,16 +126,21 @@ class Report:
         if not e.n:
             return "no result yet; run: dvc repro"
         said = f"{_many(e.n, 'different result')} in this repository's history ({_many(e.n_heads, 'head')})"
+        if e.n_others:
+            said += f", and {e.n_others} on other pictures, left out"
         return f"{said}; {_luck(e.n, self.cv_se, self.why)}"
 
     def _looks(self) -> str:
-        n, different = self.looks.n, self.looks.n_different
-        if not n:
+        if not self.looks.n:
             return f"not looked at from here ({self.log})"
+        looks, n_others = self.looks.at_the_same_pictures()
+        n, different = looks.n, looks.n_different
         said = f"{_many(n, 'look')} from here ({self.log})"
+        if n_others:
+            said += f", and {n_others} at other pictures, left out"
         if n > 1:
             said += f", {different} of them different" if different > 1 else ", all at the same predictions"
-        se = self.looks.auc_se
+        se = looks.auc_se
         said += f"; {_luck(different, se, 'no look has a standard error')}"
         return said + (": take that off the best one's score" if different > 1 and se is not None else "")
 

@@ -66,7 +66,10 @@ def _shared(before: Part, after: Part, whose: Sequence[str], *, common: bool) ->
     first, second = set(before.keys), set(after.keys)
     keys = sorted(first & second)
     if not keys:
-        raise DataError(f"{whose[0]} and {whose[1]} have no image in common; nothing to compare")
+        raise DataError(
+            f"{whose[0]} and {whose[1]} have no image in common, so that there is nothing to "
+            "compare; commit these results first (git commit -a), and compare what comes after with them"
+        )
     labels = dict(zip(before.keys, before.labels, strict=True))
     other = [k for k, label in zip(after.keys, after.labels, strict=True) if labels.get(k, label) != label]
     if other:

@@ -78,7 +78,10 @@ class Line:
         loose = self.image_wise.estimates["auc"].score if self.image_wise else None
         leading = f"{self.leading} ({number(self.leading_auc)})" if self.leading else "-"
         ends = interval(auc.low, auc.high)
-        near = ", ".join(self.near) or "no head"
+        low = auc.low
+        near = ", ".join(self.near) or (
+            "no head" if low is not None and low > 0.5 else "not told from chance"
+        )
         return [self.name, str(self.n_columns), number(auc.score), ends, number(loose), leading, near]
 
     def row(self) -> list[object]:

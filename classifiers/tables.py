@@ -116,15 +116,22 @@ def fusion_said(fusion: FusionParams, n_extractors: int) -> str:
     return "early fusion, blocks scaled" if fusion.block_scaling else ""
 
 
-def decision_said(decision: DecisionParams) -> str:
+def decision_said(decision: DecisionParams, searched: Sequence[str] = ()) -> str:
     """How decisions came about, in words; empty by default.
+
+    Parameters
+    ----------
+    searched : sequence of str
+        Params that the head chooses for itself.
 
     Examples
     --------
     >>> decision_said(DecisionParams("f1", "sigmoid")), decision_said(DecisionParams())
     ('threshold by f1, calibrated by a sigmoid', '')
+    >>> decision_said(DecisionParams(), ["C"])
+    'C searched in every fold'
     """
-    parts = []
+    parts = [f"{', '.join(searched)} searched in every fold"] if searched else []
     if decision.threshold != "default":
         parts.append(f"threshold by {decision.threshold.replace('_', ' ')}")
     if decision.calibration != "none":

@@ -95,6 +95,8 @@ def _say(kind: Any) -> str:
         return "null"
     if origin is tuple:
         return f"a list such as [a, b], each {_say(args[0])}"
+    if origin in (Mapping, dict):
+        return "a block such as {name: [value, value]}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     return names.get(kind, str(kind))
 

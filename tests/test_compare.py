@@ -168,7 +168,7 @@ def test_the_number_of_processes_moves_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_was_skipped_is_said(tmp_path: Path) -> None:
-    board = run(study(), tmp_path, skipped=("svm: 30,000 rows, and it takes 20,000",))
+    board = run(study(), tmp_path, notes=("svm: 30,000 rows, and it takes 20,000",))
     assert "svm: 30,000 rows" in board.text()
     assert "svm: 30,000 rows" in (tmp_path / "leaderboard.md").read_text()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -339,7 +340,8 @@ def test_what_is_tuned_beside_a_head_stands_in_its_card_and_above_its_scores(hou
     assert card["search"]["tried"] == 2
     assert card["search"]["params"]["C"] in (0.01, 1.0)
     assert 0 < card["decision"]["tuned"] < 1
-    said = "threshold by balanced accuracy, calibrated by a sigmoid"
+    said = "C searched in every fold, threshold by balanced accuracy, calibrated by a sigmoid"
+    assert re.search(r"; it chose C=(0\.01|1\.0) of 2 candidates$", done.stdout, re.MULTILINE)
     assert f"split by series; {said}" in done.stdout
     assert json.loads((house / "results/metrics.json").read_text())["decision"] == said
 

@@ -11,7 +11,7 @@ import pytest
 from studies import Centroid, change, study
 
 from classifiers.data import Study
-from classifiers.final import Final, final
+from classifiers.final import Final, final, stale_test
 from classifiers.looks import LOOK_COLUMNS
 from classifiers.metrics import MEASURES
 from classifiers.train import fit_on_train, model_card
@@ -96,6 +96,17 @@ def test_a_model_of_other_features_is_refused_and_no_look_counted(tmp_path: Path
         look(change(s, features=s.features + 1e-9), tmp_path, card)
     assert error.value.exit_code == 3
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_score_that_outlived_its_model_is_noticed(tmp_path: Path) -> None:
+    s = study()
+    card = model_card(s, "centroid", {}, seed=1, positive="villain")
+    assert stale_test(tmp_path / "results", card) == ""
+    look(s, tmp_path, card)
+    assert stale_test(tmp_path / "results", card) == ""
+    for other in ({"head": "rf"}, {"train_digest": "0"}, {"features_digest": "0"}):
+        said = stale_test(tmp_path / "results", {**card, **other})
+        assert "test.json is of another model or other pictures" in said
 
 
 def test_an_empty_test_split_is_refused(tmp_path: Path) -> None:

@@ -83,6 +83,31 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "study")
 
 
+def test_results_on_other_pictures_are_counted_apart(repository: Repository) -> None:
+    def on(n: int, score: float) -> str:
+        rows = [{"extractor": "design", "class": name, "n": n, "ok": 1.0} for name in ("hero", "villain")]
+        known = json.loads(metrics(score=score)) | {
+            "coverage": rows,
+            "val": {"n": n // 5},
+            "positive": "villain",
+        }
+        return json.dumps(known)
+
+    for n, score in ((150, 0.7), (150, 0.8), (70, 0.6)):
+        repository.commit(on(n, score))
+    assert count_experiments(repository.root) == Experiments(1, 1, n_others=2)
+    (repository.root / METRICS).write_text(on(150, 0.9))
+    assert count_experiments(repository.root) == Experiments(3, 1, n_others=1)
+
+
+def test_looks_at_other_pictures_are_left_out(tmp_path: Path) -> None:
+    for predictions, n in (("a", 60), ("b", 28), ("c", 28)):
+        log_look(tmp_path / "looks.csv", look(predictions, n=n))
+    said = report(tmp_path, tmp_path / "looks.csv").text()
+    assert "2 looks from here" in said
+    assert "and 1 at other pictures, left out, 2 of them different" in said
+
+
 # the largest of k
 
 
