@@ -81,6 +81,7 @@ check: setup-all
 bench: setup-all
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/leaderboard.py
 
 lock: | $(BIN)/uv
 	for name in core all; do \

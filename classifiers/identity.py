@@ -217,6 +217,6 @@ def kin(truth: Codes, group: npt.NDArray[Any], classes: Sequence[str]) -> list[K
         elif len(roles) == 1:
             reason = f"all these groups are {classes[roles[0]]}"
         elif n_groups < MIN_KIN:
-            reason = f"{n_groups} such groups, fewer than {MIN_KIN}"
+            reason = f"{n_groups} such group{'s' * (n_groups != 1)}, fewer than {MIN_KIN}"
         found.append(Kin(what, member, n_groups, reason))
     return found
