@@ -21,6 +21,7 @@ __all__ = [
     "Scores",
     "bootstrap",
     "difference",
+    "ends",
     "group_draws",
     "score",
     "widening",
@@ -137,10 +138,30 @@ def widening(folds: int) -> float:
     return float(np.sqrt(1 + folds / (folds - 1))) if folds > 1 else 1.0
 
 
-def _ends(middle: float, defined: Floats, folds: int) -> Floats:
-    """Ends of a 95% interval: percentiles of the draws, their distance from the middle widened."""
-    ends: Floats = middle + widening(folds) * (np.percentile(defined, (2.5, 97.5)) - middle)
-    return ends
+def ends(
+    drawn: Floats, middle: float, *, factor: float, within: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Ends of a 95% interval: percentiles of the draws, their distance from the middle widened.
+
+    Parameters
+    ----------
+    drawn : ndarray of float64, shape (draws,)
+        NaN where a draw leaves it undefined.
+    factor : float
+        `widening`.
+    within : tuple of float
+        What can be; the ends are clipped to it.
+
+    Returns
+    -------
+    tuple of float or None
+        None where too many draws leave it undefined.
+    """
+    if np.isnan(drawn).mean() > _MAX_UNDEFINED:
+        return None
+    found = middle + factor * (np.nanpercentile(drawn, (2.5, 97.5)) - middle)
+    low, high = np.clip(found, *within)
+    return float(low), float(high)
 
 
 def difference(one: Scores, other: Scores, name: str, *, folds: int) -> Estimate:
@@ -167,8 +188,8 @@ def difference(one: Scores, other: Scores, name: str, *, folds: int) -> Estimate
     if first.low is None or second.low is None:
         return Estimate(middle, None, None, None)
     drawn = one.draws[name] - other.draws[name]
-    low, high = _ends(middle, drawn[~np.isnan(drawn)], folds)
-    return Estimate(middle, float(low), float(high), None)
+    low, high = ends(drawn, middle, factor=widening(folds), within=(-np.inf, np.inf)) or (None, None)
+    return Estimate(middle, low, high, None)
 
 
 def _intervals(
@@ -177,15 +198,14 @@ def _intervals(
     """Percentiles of the draws, their distance from the score widened as `widening` says."""
     found: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
+    factor, n_classes = widening(judged.folds), judged.proba.shape[1]
     for name, values in drawn.items():
-        defined = values[~np.isnan(values)]
-        if len(defined) < (1 - _MAX_UNDEFINED) * len(values):
-            undefined = len(values) - len(defined)
+        one = ends(values, float(plain[name][0]), factor=factor, within=bounds(name, n_classes))
+        if one is None:
+            undefined = np.isnan(values).sum()
             notes.append(f"{name}: no interval, {undefined} of {len(values)} draws of groups lack a class")
-            continue
-        ends = _ends(float(plain[name][0]), defined, judged.folds)
-        low, high = np.clip(ends, *bounds(name, judged.proba.shape[1]))
-        found[name] = (float(low), float(high))
+        else:
+            found[name] = one
     return found, notes
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.intervals import MIN_GROUPS, widening
+from classifiers.intervals import MIN_GROUPS, ends, widening
 from classifiers.metrics import MEASURES, bounds
 from classifiers.resampling import Floats, Pair, differences_drawn, differences_swapped, plain_scores
 
@@ -22,9 +22,6 @@ ALPHA = 0.05
 
 #: The only measure of which less is better.
 _LESS_IS_BETTER = ("brier",)
-
-#: As in `classifiers.intervals`: a measure undefined in more of the draws gets no interval.
-_MAX_UNDEFINED = 0.05
 
 #: Equal differences may differ in the last bits, by the order in which they were summed.
 _TIE = 1e-9
@@ -65,18 +62,6 @@ def _p_value(statistic: Floats) -> float:
     return float(np.mean(np.abs(statistic) >= abs(statistic[0]) - _TIE))
 
 
-def _defined(drawn: Floats) -> bool:
-    """Whether enough draws have the measure for an interval."""
-    return bool(np.isnan(drawn).mean() <= _MAX_UNDEFINED)
-
-
-def _interval(drawn: Floats, middle: float, factor: float, most: float) -> tuple[float, float]:
-    """Percentiles of the draws, their distance from the middle widened, within what can be."""
-    ends = middle + factor * (np.nanpercentile(drawn, (2.5, 97.5)) - middle)
-    low, high = np.clip(ends, -most, most)
-    return float(low), float(high)
-
-
 def _verdict(name: str, difference: float, p: float | None) -> str:
     if p is None or p >= ALPHA or difference == 0:
         return "cannot tell"
@@ -106,10 +91,10 @@ def _judge(
     if swapped is None:
         return Difference(before, after, difference, None, None, None, "cannot tell", "too few groups")
     low, high, reason = None, None, ""
-    if drawn is not None and _defined(drawn):
-        low, high = _interval(drawn, difference, factor, most)
-    elif drawn is not None:
-        reason = "no interval, too many draws of groups lack a class"
+    if drawn is not None:
+        found = ends(drawn, difference, factor=factor, within=(-most, most))
+        low, high = found or (None, None)
+        reason = "" if found else "no interval, too many draws of groups lack a class"
     p = _p_value(swapped)
     return Difference(before, after, difference, low, high, p, _verdict(name, difference, p), reason)
 
