@@ -92,7 +92,7 @@ compare-lock: setup
 	@$(BIN)/python -m classifiers compare-lock
 
 clean:
-	rm -rf $(VENV) features.h5 learned model dataset.csv .params-ok build *.egg-info *.damaged
+	rm -rf $(VENV) features.h5 edits.parquet learned model dataset.csv .params-ok build *.egg-info *.damaged
 	find features weights -mindepth 1 ! -name .gitkeep -delete
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

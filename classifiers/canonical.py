@@ -13,16 +13,44 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from typing import Any, Final
 
 import numpy as np
-import skops.io
-from skops.io._protocol import PROTOCOL
 
 from classifiers.archive import SCHEMA, pack, unpack
 from featurestore.errors import StoreDamaged
+
+
+class _NoTorch(MetaPathFinder):
+    """As if torch were not installed, unless it is imported already.
+
+    skops imports every package of scikit-learn to list its estimators, and so the one that is for torch:
+    seconds, and no head is made of it.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name == "torch":
+            raise ModuleNotFoundError(f"{name} is not looked for here", name=name)
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    finder = _NoTorch()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+with _without_torch():
+    import skops.io
+    from skops.io._protocol import PROTOCOL
 
 __all__ = ["TRUSTED_TYPES", "dumps", "loads"]
 

@@ -1,10 +1,11 @@
-"""``python -m extractors prepare | run | ls | fetch | doctor``: parse, call, print."""
+"""``python -m extractors prepare | run | edit | ls | fetch | doctor``: parse, call, print."""
 
 from featurestore import console
 
 console.pin_threads()
 
 import argparse  # noqa: E402
+import functools  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 DATASET = Path("dataset.csv")
 FEATURES = Path("features")
 WEIGHTS = Path("weights")
+EDITS = Path("edits.parquet")
+STRIPS = Path("results/explanation/edits")
 ZOO = "extractors.zoo"
 
 
@@ -104,8 +107,25 @@ def _prepare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace) -> int:
+def _build(p: "Params", name: str) -> "Extractor":
+    """An extractor with the weights that ``prepare`` found or made."""
     from extractors.prepare import check_modules, context_of
+
+    module, params = _load(name), p.extractors[name]
+    check_modules(name, module)
+    context = context_of(
+        WEIGHTS / name,
+        name,
+        module,
+        params,
+        folders=_weight_folders(),
+        device=_device(module, p.runtime.device),
+    )
+    made: Extractor = module.build(context=context, **params)
+    return made
+
+
+def _run(args: argparse.Namespace) -> int:
     from extractors.run import extract
     from featurestore.cache import RowCache
     from featurestore.dataset import image_paths
@@ -113,20 +133,10 @@ def _run(args: argparse.Namespace) -> int:
     from featurestore.text import readable_size
 
     p = load_params()
-    module, params = _load(args.name), p.extractors[args.name]
-    check_modules(args.name, module)
-    context = context_of(
-        WEIGHTS / args.name,
-        args.name,
-        module,
-        params,
-        folders=_weight_folders(),
-        device=_device(module, p.runtime.device),
-    )
     root = Path(p.data.root)
     cache = RowCache(_cache_root())
     report = extract(
-        module.build(context=context, **params),
+        _build(p, args.name),
         image_paths(DATASET, root),
         cache,
         FEATURES / f"{args.name}.h5",
@@ -145,6 +155,27 @@ def _run(args: argparse.Namespace) -> int:
         print(f"{args.name}: {speed:.1f} images/s on {report.device}, {report.batch_size} at a time")
     size = readable_size(cache.n_bytes())
     print(f"{args.name}: row cache {cache.root}: {size}, hit rate {report.hit_rate:.0%}")
+    return 0
+
+
+def _edit(_: argparse.Namespace) -> int:
+    from extractors.editing import Source, edit
+    from featurestore.cache import RowCache
+    from featurestore.params import load_params
+
+    p = load_params()
+    done = edit(
+        {name: functools.partial(_build, p, name) for name in p.features},
+        lambda: _load("design").build(**p.extractors["design"]),
+        Source(DATASET, Path(p.data.root), p.data.max_pixels, RowCache(_cache_root()), p.runtime),
+        n_images=p.explanation.edited,
+        imported=p.imported,
+        fit=p.extractors["design"]["fit"],
+        seed=p.seed,
+        out=EDITS,
+        strips=STRIPS,
+    )
+    print(done)
     return 0
 
 
@@ -228,6 +259,7 @@ _COMMANDS = (
         "find, fetch or make an extractor's weights; pin them in weights/<name>/manifest.json",
     ),
     ("run", _run, "bring features/<name>.h5 up to date"),
+    ("edit", _edit, "move one thing at a time in some pictures' pixels, and extract their rows again"),
     ("ls", _ls, "the extractors there are, and what they lack"),
     ("fetch", _fetch, "download the published weights of some extractors"),
     ("doctor", _doctor, "what this machine has, and what is missing"),

@@ -13,14 +13,23 @@ import re
 import stat
 import unicodedata
 import urllib.parse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featurestore.errors import MetadataError
 
-__all__ = ["Facts", "escape_path", "facts_of", "is_formula", "printable", "read_table", "unescape_path"]
+__all__ = [
+    "Facts",
+    "escape_path",
+    "facts_of",
+    "is_formula",
+    "notes_of",
+    "printable",
+    "read_table",
+    "unescape_path",
+]
 
 _MAX_BYTES = 64 << 20
 CHARACTERS = "metadata/characters.csv"
@@ -230,3 +239,35 @@ def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) ->
         series = row.get("series", "") or unicodedata.normalize("NFC", escape_path(by_path))
         facts[file] = Facts(label, row.get("character", ""), series)
     return facts
+
+
+def notes_of(paths: Sequence[str], root: Path) -> list[dict[str, str]]:
+    """All that ``characters.csv`` says of some images, whatever its columns.
+
+    `facts_of` has checked the table when the images were indexed; a row of an image that is not asked for
+    (it may be in quarantine) is left out.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        As dataset.csv has them.
+    root : Path
+        The data folder.
+
+    Returns
+    -------
+    list of dict of str to str
+        One an image; empty where the table, or a row, is not there.
+
+    Raises
+    ------
+    MetadataError
+        If the file cannot be read.
+    """
+    table = root / CHARACTERS
+    if not os.path.lexists(table):
+        return [{} for _ in paths]
+    files = [unescape_path(path) for path in paths]
+    names = _Names(files)
+    known = {file: row for row in read_table(table, ["file"]) for file in names.find(row["file"])}
+    return [known.get(file, {}) for file in files]

@@ -102,9 +102,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         ROOT / "extractors" / "zoo", root / "extractors" / "zoo", ignore=lambda *_: ["__pycache__"]
     )
-    shutil.copy(ROOT / "extractors" / "conventions.py", root / "extractors")
+    for name in ("conventions.py", "edits.py"):
+        shutil.copy(ROOT / "extractors" / name, root / "extractors")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["evaluation"].update(bootstrap=100, permutations=20)
+    params["explanation"].update(permutations=20, edited=6, draws=99)
     params["cv"].update(folds=3, repeats=1)
     params["runtime"]["workers"] = 1  # the tests themselves use the cores
     for head, quick in QUICK.items():
@@ -136,6 +138,12 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
         "results/leakage.csv",
         "results/leakage.png",
         "results/plots/learning_curve.png",
+        "results/explanation/importance.csv",
+        "results/explanation/counterfactuals.csv",
+        "results/findings.md",
+        "results/report.html",
+        "results/research_report.md",
+        "results/model_card.md",
         "logs/times.csv",
         "model/card.json",
     ):
@@ -143,7 +151,7 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
 
     # again: nothing; by force: everything, and the same bytes
     assert r.stages("dvc", "repro") == []
-    assert len(r.stages("dvc", "repro", "--force")) == 9
+    assert len(r.stages("dvc", "repro", "--force")) == 13
     assert r.run("git", "status", "--porcelain") == ""
 
     # three more pictures cost three rows
@@ -330,7 +338,8 @@ def test_missing_weights_are_one_line_and_made_ones_run_to_metrics(repository: R
 
 def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> None:
     r = repository
-    assert r.stages("dvc", "exp", "run", "-S", "model=xgb") == ["check", "train", "evaluate", "audit"]
+    ran = r.stages("dvc", "exp", "run", "-S", "model=xgb")
+    assert ran == ["check", "train", "evaluate", "audit", "explain", "report"]
     said = r.run("python", "-m", "classifiers", "diff", "HEAD", "workspace")
     assert re.search(r"^logreg \(HEAD, \w{7}\) -> xgb \(workspace\)$", said, re.MULTILINE)
     assert "cv (train and val, out of fold)" in said

@@ -20,6 +20,7 @@ from featurestore import console
 for command in (
     "featurestore index", "extractors prepare design", "extractors run design", "featurestore fuse",
     "classifiers train", "classifiers evaluate", "classifiers audit", "classifiers compare",
+    "extractors edit", "classifiers explain", "classifiers findings", "classifiers report",
 ):
     package, *arguments = command.split()
     if code := console.run(importlib.import_module(f"{package}.__main__").main, arguments):
@@ -32,6 +33,8 @@ QUICK |= {
     "bootstrap: 1000": "bootstrap: 100",
     "permutations: 40": "permutations: 20",
     "repeats: 5": "repeats: 2",
+    "edited: 40": "edited: 6",
+    "draws: 999": "draws: 99",
 }
 
 
@@ -69,7 +72,16 @@ def clean_run(root: Path, data: Path, model: str, number: int) -> dict[str, str]
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", RUN], cwd=study, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    made = ("dataset.csv", "features.h5", "features", "model", "results", "weights", "learned")
+    made = (
+        "dataset.csv",
+        "features.h5",
+        "features",
+        "edits.parquet",
+        "model",
+        "results",
+        "weights",
+        "learned",
+    )
     found = [f for name in made for f in sorted([study / name, *(study / name).rglob("*")]) if f.is_file()]
     return {f.relative_to(study).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in found}
 
@@ -92,5 +104,7 @@ def test_clean_runs_give_the_same_bytes(tmp_path: Path, data: Path, n_runs: int,
         } <= first.keys()
         assert {"results/predictions.csv", "results/plots/roc.png", "results/leaderboard.csv"} <= first.keys()
         assert {"results/oof.parquet", "results/leakage.png", "results/shortcuts.csv"} <= first.keys()
+        assert {"edits.parquet", "results/explanation/importance.png", "results/findings.csv"} <= first.keys()
+        assert {"results/report.html", "results/research_report.md"} <= first.keys()
         for number in range(1, n_each):
             assert clean_run(tmp_path / model, data, model, number) == first, f"{model}, run {number}"

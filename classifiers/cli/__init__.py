@@ -1,0 +1,1 @@
+"""``python -m classifiers``, command by command: read params.yaml, call, print."""
