@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 Floats = npt.NDArray[np.float64]
+
+#: Training images that contributions are held against: more than for a whole study, as each is read alone.
+_DRAWS: Final = 200
 
 
 def predict(
@@ -183,7 +186,9 @@ def _explanations(
         if not len(here):
             continue
         groups = [columns for _, columns in players]
-        found = attribute(head, rows.iloc[here], background, positive=code, seed=seed, groups=groups)
+        found = attribute(
+            head, rows.iloc[here], background, positive=code, seed=seed, groups=groups, draws=_DRAWS
+        )
         for i, values, base, answer in zip(here, found.values, found.base, found.margin, strict=True):
             parts = [
                 _contribution(name, columns, rows.to_numpy()[i], trained, float(value))

@@ -467,18 +467,23 @@ def screenshots(report: Path, folder: Path) -> list[Path]:
     made = []
     with opened() as browser:
         for name, scheme, width, height in (
-            ("report-desktop", "light", 1280, 800),
+            ("report-desktop", "light", 1280, 880),
             ("report-phone", "dark", 390, 844),
         ):
             scale = 1 if width > 1000 else 2
             page = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=scale
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                device_scale_factor=scale,
+                reduced_motion="reduce",
             )
             page.goto(report.resolve().as_uri())
             if width > 1000:
                 page.evaluate("document.getElementById('map').scrollIntoView()")
                 page.wait_for_selector("#fig-map [data-drawn]")
                 page.click("#fig-map button[value=pictures]")
+                page.wait_for_selector("#fig-map canvas.overlay")
+                page.evaluate("document.getElementById('map').scrollIntoView()")
                 page.wait_for_timeout(600)
             data = page.screenshot()
             image = Image.open(io.BytesIO(data)).convert("P", palette=Image.Palette.ADAPTIVE, colors=256)

@@ -168,6 +168,32 @@ def test_of_a_sum_sampling_finds_every_share_exactly() -> None:
     np.testing.assert_allclose(values, w * (z - b.mean(axis=0)), atol=1e-12)
 
 
+def test_an_order_and_its_reverse_are_exact_where_no_more_than_two_columns_act_together() -> None:
+    rng = np.random.default_rng(0)
+    b, z = rng.normal(size=(6, 4)), rng.normal(size=(1, 4))
+
+    def ask(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return rows[:, 0] * rows[:, 1] - rows[:, 2] * rows[:, 3] + rows[:, 1] * rows[:, 3]
+
+    values, _ = sampled(ask, z, b, np.arange(4), seed=0)
+    np.testing.assert_allclose(values[0], brute_force(ask, z[0], b), atol=1e-12)
+
+
+def test_rows_are_sampled_in_orders_of_their_own_so_that_errors_average_out() -> None:
+    rng = np.random.default_rng(0)
+    b, row = rng.normal(size=(4, 6)), rng.normal(size=6)
+    alike = row + 1e-9 * np.arange(100)[:, None]
+
+    def ask(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.tanh(rows.prod(axis=1) * 5)
+
+    values, _ = sampled(ask, alike, b, np.arange(6), seed=0)
+    expected = brute_force(ask, row, b)
+    error = np.abs(values - expected).mean()
+    assert error > 1e-3
+    assert np.abs(values.mean(axis=0) - expected).mean() < error / 3
+
+
 @pytest.mark.parametrize("name", ["logreg", "convention", *TREES])
 def test_a_column_that_the_head_ignores_has_no_part(name: str) -> None:
     X, y = rows(90, 6, missing=0)

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import HOSTILE, opened, small_run
-
-#: Of a screen reader's and a keyboard's needs (WCAG A and AA) and of good practice.
-_AXE = {"resultTypes": ["violations"]}
+from tests.browser import HOSTILE, needed_chromium, opened, small_run
 
 #: Contrast of two colours, as WCAG 2 defines it, in the page.
 _CONTRAST = """
@@ -49,27 +46,43 @@ def browser() -> Iterator[Any]:
         yield found
 
 
+def _page(browser: Any, path: Path, *, width: int = 1280, height: int = 800, **how: Any) -> Any:
+    """A report with the network cut, and whatever the page says or asks for kept."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, reduced_motion="reduce", offline=True, **how
+    )
+    page = context.new_page()
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: page.said.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: (page.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: page.asked.append(request.url.partition(":")[0]))
+    page.goto(path.as_uri())
+    return page
+
+
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a report: the network is cut, and whatever the page says or asks for is kept."""
-    contexts = []
+    """Open a report."""
+    pages = []
 
-    def one(path: Path, *, width: int = 1280, height: int = 800, **how: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, **how)
-        contexts.append(context)
-        context.set_offline(True)
-        page = context.new_page()
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: page.said.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (page.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: page.asked.append(request.url.partition(":")[0]))
-        page.goto(path.as_uri())
-        return page
+    def one(path: Path, **how: Any) -> Any:
+        pages.append(_page(browser, path, **how))
+        return pages[-1]
 
     yield one
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.context.close()
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def drawn(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
+    """A report on a desktop, read down to its end; the tests that share it change no more than views."""
+    page = _page(browser, report, color_scheme=request.param)
+    page.scheme = request.param
+    scrolled(page)
+    yield page
+    page.context.close()
 
 
 def scrolled(page: Any) -> None:
@@ -79,10 +92,11 @@ def scrolled(page: Any) -> None:
     page.wait_for_function("() => !document.querySelector('.canvas:not([data-drawn])')")
 
 
-def violations(page: Any) -> list[str]:
+def violations(page: Any, **options: Any) -> list[str]:
+    """What axe-core complains of: the needs of a screen reader and a keyboard (WCAG A and AA), good practice."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, options=_AXE).response["violations"]
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [f"{one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"]]
 
 
@@ -90,14 +104,12 @@ def unfolded(page: Any) -> None:
     page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
 
 
-def test_it_opens_without_a_network_and_without_a_complaint(show: Any, report: Path) -> None:
-    page = show(report)
-    scrolled(page)
+def test_it_opens_without_a_network_and_without_a_complaint(drawn: Any) -> None:
+    page = drawn
     assert set(page.asked) <= {"file", "data"}
     assert page.said == []
     assert page.locator("main > section").count() == 13
-    drawn = page.locator(".canvas[data-drawn]")
-    assert drawn.count() == page.locator("figure.plot").count() > 12
+    assert page.locator(".canvas[data-drawn]").count() == page.locator("figure.plot").count() > 12
     assert all(page.evaluate("() => [...document.images].map(image => image.naturalWidth > 0)"))
     empty = page.evaluate(
         "() => [...document.querySelectorAll('.canvas')].filter(one => !one.querySelector('.trace')).length"
@@ -140,33 +152,20 @@ def test_hostile_names_do_nothing(show: Any, hostile: Path) -> None:
     assert set(page.asked) <= {"file", "data"}
     assert page.locator("iframe, svg a, main b:text('bold')").count() == 0
     assert HOSTILE["label"] in page.inner_text("h1")
-    drawn = page.text_content("#fig-board-cv .canvas").replace("\xa0", " ")
-    assert HOSTILE["head"].replace(" ", "") in drawn.replace(" ", "")
+    shown = page.text_content("#fig-board-cv .canvas").replace("\xa0", " ")
+    assert HOSTILE["head"].replace(" ", "") in shown.replace(" ", "")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_complain_of(show: Any, report: Path, scheme: str) -> None:
-    page = show(report, color_scheme=scheme)
-    scrolled(page)
-    unfolded(page)
-    assert violations(page) == []
+def test_axe_finds_nothing_to_complain_of(drawn: Any) -> None:
+    unfolded(drawn)
+    assert violations(drawn) == []
 
 
-def test_axe_would_find_what_is_wrong(show: Any, report: Path) -> None:
-    page = show(report)
-    page.evaluate(
-        "() => { document.querySelector('.aid').style.color = '#ccc'; const image = document.querySelector('.sheet img'); image.removeAttribute('alt'); image.removeAttribute('title'); }"
-    )
-    assert {text.partition(":")[0] for text in violations(page)} == {"color-contrast", "image-alt"}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_figures_have_the_colours_and_the_contrast_of_the_page(show: Any, report: Path, scheme: str) -> None:
-    page = show(report, color_scheme=scheme)
-    scrolled(page)
+def test_figures_have_the_colours_and_the_contrast_of_the_page(drawn: Any) -> None:
+    page = drawn
     ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     dark = page.evaluate(_CONTRAST, [ground, "white"]) > 10
-    assert dark == (scheme == "dark")
+    assert dark == (page.scheme == "dark")
     texts = page.evaluate(
         "() => [...document.querySelectorAll('.canvas text')].map(t => getComputedStyle(t).fill)"
     )
@@ -180,18 +179,16 @@ def test_figures_have_the_colours_and_the_contrast_of_the_page(show: Any, report
         assert page.evaluate(_CONTRAST, [colour, ground]) >= 3, colour
 
 
-def test_figures_follow_when_the_evening_comes(show: Any, report: Path) -> None:
-    page = show(report, color_scheme="light")
-    page.wait_for_selector("#fig-board-cv")
-    page.locator("#fig-board-cv .canvas").scroll_into_view_if_needed()
-    page.wait_for_selector("#fig-board-cv [data-drawn]")
+def test_figures_follow_when_the_evening_comes(drawn: Any) -> None:
     colour = "() => getComputedStyle(document.querySelector('#fig-board-cv .ytick text')).fill"
-    before = page.evaluate(colour)
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"before => ({colour})() !== before", arg=before)
+    before = drawn.evaluate(colour)
+    drawn.emulate_media(color_scheme="dark" if drawn.scheme == "light" else "light")
+    drawn.wait_for_function(f"before => ({colour})() !== before", arg=before)
+    drawn.emulate_media(color_scheme=drawn.scheme)
+    drawn.wait_for_function(f"before => ({colour})() === before", arg=before)
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_screen(show: Any, report: Path, width: int) -> None:
     page = show(report, width=width, height=780)
     scrolled(page)
@@ -231,22 +228,20 @@ def test_a_keyboard_reaches_all_of_it_and_is_caught_nowhere(show: Any, report: P
         assert any(wanted in text for text in reached), wanted
 
 
-def test_details_and_views_open_by_keyboard(show: Any, report: Path) -> None:
-    page = show(report)
-    page.focus("#fig-map summary")
-    page.keyboard.press("Enter")
-    assert page.locator("#fig-map details[open] tbody tr").count() == 36
-    page.wait_for_selector("#fig-map [data-drawn]")
-    page.focus("#fig-map button[value=split]")
-    page.keyboard.press("Enter")
-    assert page.get_attribute("#fig-map button[value=split]", "aria-pressed") == "true"
-    assert page.get_attribute("#fig-map button[value=class]", "aria-pressed") == "false"
-    assert "train" in page.text_content("#fig-map .legend")
+def test_details_and_views_open_by_keyboard(drawn: Any) -> None:
+    drawn.evaluate("() => { document.querySelector('#fig-map details').open = false; }")
+    drawn.focus("#fig-map summary")
+    drawn.keyboard.press("Enter")
+    assert drawn.locator("#fig-map details[open] tbody tr").count() == 36
+    drawn.focus("#fig-map button[value=split]")
+    drawn.keyboard.press("Enter")
+    assert drawn.get_attribute("#fig-map button[value=split]", "aria-pressed") == "true"
+    assert drawn.get_attribute("#fig-map button[value=class]", "aria-pressed") == "false"
+    assert "train" in drawn.text_content("#fig-map .legend")
 
 
-def test_one_choice_of_a_head_changes_every_figure_of_edits(show: Any, report: Path) -> None:
-    page = show(report)
-    scrolled(page)
+def test_one_choice_of_a_head_changes_every_figure_of_edits(drawn: Any) -> None:
+    page = drawn
     title = "() => [...document.querySelectorAll('#edits .canvas')].map(one => one.data.length && one.layout.yaxis.range)"
     assert page.get_attribute("#edits .choice button >> nth=0", "aria-pressed") == "true"
     page.evaluate(
@@ -259,10 +254,9 @@ def test_one_choice_of_a_head_changes_every_figure_of_edits(show: Any, report: P
     assert len(page.evaluate(title)) == 2
 
 
-def test_a_point_of_the_map_shows_its_picture_and_what_was_said_of_it(show: Any, report: Path) -> None:
-    page = show(report)
+def test_a_point_of_the_map_shows_its_picture_and_what_was_said_of_it(drawn: Any) -> None:
+    page = drawn
     page.locator("#fig-map .canvas").scroll_into_view_if_needed()
-    page.wait_for_selector("#fig-map [data-drawn]")
     page.hover("#fig-map .point >> nth=3", force=True)
     page.wait_for_selector("#fig-map .tip:not([hidden])")
     said = page.inner_text("#fig-map .tip")
@@ -308,13 +302,42 @@ def test_without_scripts_it_still_reads(show: Any, report: Path) -> None:
     assert page.is_visible("#fig-map table")
 
 
-def test_contents_fold_on_a_phone_and_mark_the_section_in_view(show: Any, report: Path) -> None:
-    phone = show(report, width=390, height=844)
-    assert not phone.is_visible(".contents ol")
-    phone.click(".contents summary")
-    phone.click(".contents a[href='#limits']")
-    assert not phone.is_visible(".contents ol")
-    desktop = show(report)
-    desktop.evaluate("() => document.getElementById('limits').scrollIntoView({ behavior: 'instant' })")
-    desktop.wait_for_selector(".contents a[href='#limits'][aria-current]")
-    assert desktop.locator(".contents a[aria-current]").count() == 1
+def test_contents_fold_on_a_phone(show: Any, report: Path) -> None:
+    page = show(report, width=390, height=844)
+    assert not page.is_visible(".contents ol")
+    page.click(".contents summary")
+    page.click(".contents a[href='#limits']")
+    assert not page.is_visible(".contents ol")
+    assert page.url.endswith("#limits")
+
+
+def test_contents_mark_the_section_in_view(drawn: Any) -> None:
+    drawn.evaluate("() => document.getElementById('limits').scrollIntoView()")
+    drawn.wait_for_selector(".contents a[href='#limits'][aria-current]")
+    assert drawn.locator(".contents a[aria-current]").count() == 1
+
+
+def test_axe_would_find_what_is_wrong(drawn: Any) -> None:
+    drawn.evaluate(
+        """colour => {
+            document.querySelector('.aid').style.color = colour;
+            const image = document.querySelector('.sheet img');
+            image.removeAttribute('alt');
+            image.removeAttribute('title');
+        }""",
+        "#aaa" if drawn.scheme == "light" else "#555",
+    )
+    wrong = violations(drawn, runOnly=["color-contrast", "image-alt"])
+    assert {text.partition(":")[0] for text in wrong} == {"color-contrast", "image-alt"}
+
+
+def test_without_a_chromium_tests_are_skipped_and_fail_where_all_must_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
+        needed_chromium()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no Chromium here"):
+        needed_chromium()

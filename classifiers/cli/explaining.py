@@ -23,6 +23,7 @@ from classifiers.cli.opening import (
     scoring_of,
     weight_folders,
 )
+from featurestore.console import say
 from featurestore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -193,6 +194,8 @@ def predict(options: argparse.Namespace) -> int:
         explain=options.explain,
         fingerprints=stored_fingerprints(RESULTS / "stores.json"),
     )
+    for one in replies.unusable:
+        say(one)
     print(replies.json() if options.json else replies.text())
     return replies.exit_code
 

@@ -51,7 +51,7 @@ def literal(text: object, width: int = 0) -> str:
 
     Examples
     --------
-    >>> literal("<b>R&D</b>"), literal("warm palette", 6)
+    >>> literal("<b>R&D</b>"), literal("warm palette", 8)
     ('&lt;b&gt;R&amp;D&lt;/b&gt;', 'warm<br>palette')
     """
     lines = textwrap.wrap(str(text), width) if width else [" ".join(str(text).split())]

@@ -92,7 +92,7 @@ def _ranked(evidence: Evidence) -> str:
     whole = len(alike) == len(heads) - 1 and len(alike) > 1
     rest = "any of the others" if whole else listed(alike, 6)
     said = f"{best} ranks first of {len(heads)} heads and cannot be told from {rest}"
-    return f"{said}: the order among them is luck."
+    return f"{said}: the order among them may be luck."
 
 
 def _explained(evidence: Evidence) -> str:

@@ -57,7 +57,7 @@ def _figure(evidence: Evidence, rows: pd.DataFrame) -> Figure:
                        size=7, hover=said)
             )  # fmt: skip
         layout = {"xaxis": axis("margin, as design explains it"), "yaxis": axis(f"margin of {name}")}
-        views.append(View(str(name), tuple(traces), {**layout, "hovermode": "closest"}))
+        views.append(View(str(name), tuple(traces), {**layout, "hovermode": "closest", "showlegend": True}))
     says = "On the dashed line design says all; far from it the embedding knows something else, or nothing."
     title = "Embedding against design"
     return Figure("agreement", title, says, tuple(views), height=420, choice="extractor")

@@ -121,6 +121,6 @@ def section(evidence: Evidence) -> Section:
         "leaderboard",
         "Which head is best, and which may be as good",
         "Leaderboard",
-        "Read the intervals before the ranks: where they overlap so, the order is mostly luck.",
+        "Read the intervals before the ranks: where they overlap widely, the order may be luck.",
         {"tables": tables, "said": said},
     )
