@@ -82,6 +82,9 @@ bench: setup-all
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/leaderboard.py
+	$(BIN)/dvc repro --quiet
+	$(BIN)/python benchmarks/predict.py
+	$(BIN)/python benchmarks/report.py
 
 lock: | $(BIN)/uv
 	for name in core all; do \

@@ -29,7 +29,7 @@ from classifiers.data import Study
 from classifiers.intervals import MIN_GROUPS, ends, group_draws, widening
 from classifiers.predictions import Predictions, cross_validate, held_out
 from classifiers.scoring import Scoring
-from classifiers.splits import Fold, repeated_folds
+from classifiers.splits import Fold, check_classes, repeated_folds
 from featurestore.errors import SplitError
 from featurestore.files import write_text_atomic
 from featurestore.spec import Status
@@ -145,10 +145,20 @@ def _known(study: Study, design: Floats, rows: Rows) -> Rows:
 
 
 def _plan(study: Study, rows: Rows, how: Scoring) -> tuple[Rows, list[Fold]]:
-    """Rows whose log-odds are taken, and the folds that ridge is asked on."""
+    """Rows whose log-odds are taken, and the folds that ridge is asked on.
+
+    Raises
+    ------
+    SplitError
+        If no row is left, or too few of a class.
+    """
     if study.fitted_on:
         rows = np.intersect1d(rows, study.rows_of("val"))
+    if not len(rows):
+        raise SplitError("no picture has both its row and that of design")
+    if study.fitted_on:
         return rows, repeated_folds(study.labels, study.groups, rows, **{**how.folded, "repeats": 1})
+    check_classes(study.labels[rows], study.classes, where="what it and design could both compute")
     return rows, repeated_folds(study.labels, study.groups, rows, **how.folded)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from classifiers.concordance import concordance
 from classifiers.data import Study
 from classifiers.grouping import Unit, axes, units
-from classifiers.importance import measured
+from classifiers.importance import measured, naming
 from classifiers.importance_plots import Contributions, write_figures
 from classifiers.importance_report import Explanation, Line
 from classifiers.importance_tasks import COEFFICIENTS, FOREST, Asked, Effort, Found, Task, learns, needs_names
@@ -49,9 +49,11 @@ def _asked(
     spread[rows] = axes(study.features.to_numpy()[rows], parts)
     there = {key: make for key, make in makers.items() if key in (name, COEFFICIENTS, FOREST)}
     fitted = chosen.folds[0].fitted
-    head, table = there[name](), study.features.iloc[fitted]
-    head.fit(table, study.labels[fitted], groups=study.groups[fitted])
-    probe = attribute(head, table.iloc[:1], table.iloc[:8], positive=how.positive, seed=how.seed, draws=1)
+    table = study.features.iloc[fitted]
+    with naming(name):
+        head = there[name]()
+        head.fit(table, study.labels[fitted], groups=study.groups[fitted])
+        probe = attribute(head, table.iloc[:1], table.iloc[:8], positive=how.positive, seed=how.seed, draws=1)
     return Asked(
         values=study.features.to_numpy(),
         names=tuple(map(str, study.features.columns)),
@@ -106,6 +108,7 @@ def _contributions(asked: Asked, chosen: Plan, every: Sequence[Found]) -> Contri
         values,
         chosen.study.labels[rows] == asked.classes[asked.positive],
         chosen.study.groups[rows],
+        1 + max(fold.number for fold in chosen.folds),
         told[0].unit,
         told[0].method,
     )
@@ -244,14 +247,19 @@ def _caption(chosen: Plan, how: Scoring, name: str) -> str:
 def _notes(chosen: Plan, asked: Asked, told: Contributions) -> list[str]:
     """How it was measured."""
     notes = [f"contributions: {told.method}"]
-    if not asked.closed:
+    if not asked.closed and any(fold.repeat for fold in chosen.folds):
         notes[0] += ", of the first drawing of the folds"
     if chosen.drawn:
         m, n_columns = len(chosen.drawn), len(asked.players)
         notes.append(
-            f"p: {m} exchanges of labels between whole groups, each fitted on {DRAWN_FOLDS} folds, against "
-            f"the same of the true labels; the least it can be is {1 / (1 + m):.3f}, and of {n_columns} "
-            f"columns that know nothing {n_columns / (1 + m):.1f} have that"
+            f"p: {m} exchanges of labels between whole groups, and between the parts of a group of several "
+            f"classes, each asked in {DRAWN_FOLDS} folds, against the same of the true labels; the least it "
+            f"can be is {1 / (1 + m):.3f}, and of {n_columns} features that know nothing "
+            f"{n_columns / (1 + m):.1f} have that"
+        )
+        notes.append(
+            "p is against no feature knowing anything: beside one that knows much, those that know nothing "
+            "can have a small p by contributions (under svm and lda above all)"
         )
     if chosen.drawn and not learns(asked.makers[asked.head]()):
         notes.append(f"{asked.head} learns nothing from labels, so that p of its contributions says nothing")

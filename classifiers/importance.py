@@ -20,9 +20,10 @@ on how many run at once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +33,7 @@ from classifiers.importance_tasks import COEFFICIENTS, FOREST, Asked, Found, Met
 from extractors.devices import n_threads
 from featurestore.errors import KyaraError, UsageError
 
-__all__ = ["auc", "measured"]
+__all__ = ["auc", "measured", "naming"]
 
 log = logging.getLogger(__name__)
 
@@ -188,28 +189,39 @@ def _chosen(asked: Asked, head: Any, task: Task) -> Found:
     return Found(importance, direction, scored[some], found.values, found.base, found.unit, found.method)
 
 
-def _measure(asked: Asked, task: Task) -> Found:
-    """One task; a failure names the head."""
-    name = asked.head
+@contextlib.contextmanager
+def naming(head: str) -> Iterator[None]:
+    """A failure inside names the head and where its params stand.
+
+    Raises
+    ------
+    KyaraError
+    """
     try:
-        head = _fitted(asked, name, task)
-        found = _chosen(asked, head, task)
-        importance, direction = dict(found.importance), dict(found.direction)
-        if COEFFICIENTS in asked.makers:
-            name = COEFFICIENTS
-            linear = head if name == asked.head else _fitted(asked, name, task)
-            values, signs = _coefficients(asked, linear, task.fold.fitted)
-            importance["coefficient"], direction["coefficient"] = values, signs
-        if FOREST in asked.makers:
-            name = FOREST
-            importance["forest"] = _forest(asked, _fitted(asked, name, task, task.effort.trees))
+        yield
     except UsageError:
         raise
     except Exception as error:
-        log.debug("head %s", name, exc_info=True)
+        log.debug("head %s", head, exc_info=True)
         kind = "" if isinstance(error, KyaraError) else f"{type(error).__name__}: "
         text = " ".join(str(error).split())
-        raise KyaraError(f"head {name} failed: {kind}{text}; its params: heads.{name}") from error
+        raise KyaraError(f"head {head} failed: {kind}{text}; its params: heads.{head}") from error
+
+
+def _measure(asked: Asked, task: Task) -> Found:
+    """One task."""
+    with naming(asked.head):
+        head = _fitted(asked, asked.head, task)
+        found = _chosen(asked, head, task)
+    importance, direction = dict(found.importance), dict(found.direction)
+    if COEFFICIENTS in asked.makers:
+        with naming(COEFFICIENTS):
+            linear = head if asked.head == COEFFICIENTS else _fitted(asked, COEFFICIENTS, task)
+            values, signs = _coefficients(asked, linear, task.fold.fitted)
+        importance["coefficient"], direction["coefficient"] = values, signs
+    if FOREST in asked.makers:
+        with naming(FOREST):
+            importance["forest"] = _forest(asked, _fitted(asked, FOREST, task, task.effort.trees))
     return Found(importance, direction, found.rows, found.contributions, found.base, found.unit, found.method)
 
 

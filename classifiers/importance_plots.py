@@ -7,6 +7,7 @@ and its panel is parted, by class.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from classifiers.grouping import Unit
 from classifiers.importance_report import Explanation, Line, short
 from classifiers.importance_tasks import METHODS
-from classifiers.intervals import MIN_GROUPS, group_draws
+from classifiers.intervals import MIN_GROUPS, ends, group_draws, widening
 from classifiers.plots import CYCLE, GREY, png
 from featurestore.files import write_bytes_atomic
 
@@ -59,6 +60,8 @@ class Contributions:
     hit : ndarray of bool, shape (n,)
         Whether a row is of the positive class.
     groups : ndarray, shape (n,)
+    folds : int
+        Of one drawing; 1 where a single head was asked about val.
     unit : {"log-odds", "probability"}
     method : str
     """
@@ -70,6 +73,7 @@ class Contributions:
     features: Floats
     hit: npt.NDArray[np.bool_]
     groups: npt.NDArray[Any]
+    folds: int
     unit: str
     method: str
 
@@ -100,7 +104,10 @@ def write_figures(folder: Path, report: Explanation, told: Contributions, *, dra
 
 
 def _heading(figure: Figure, what: str, caption: str, width: int) -> None:
-    text = f"{what}\n{textwrap.fill(caption, width)}"
+    whole = re.sub(
+        r"(\d+) folds x (\d+)", "\\1\N{NO-BREAK SPACE}folds\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}\\2", caption
+    )
+    text = f"{what}\n{textwrap.fill(whole, width)}"
     figure.suptitle(text, x=0.01, ha="left", fontsize=11)
 
 
@@ -115,7 +122,7 @@ def _name(unit: Unit, report: Explanation, width: int = 30) -> str:
     name = short(unit.name, len(report.blocks) == 1)
     if unit.level == "block":
         name = f"{unit.name} ({len(unit.columns)} columns)"
-    return textwrap.shorten(name, width, placeholder="...") if " " in name else name[:width]
+    return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="..."))
 
 
 def _draw_importance(figure: Figure, report: Explanation) -> None:
@@ -193,7 +200,7 @@ def _draw_swarm(figure: Figure, report: Explanation, told: Contributions, larges
     from matplotlib.lines import Line2D
 
     what = f"What each feature adds to {report.positive}, image by image, out of fold"
-    _heading(figure, what, report.caption, 96)
+    _heading(figure, what, report.caption, 116)
     axes = figure.add_subplot()
     shades = LinearSegmentedColormap.from_list("value", [_LOW, "#b8b8c8", _HIGH])
     drawn: Any = None
@@ -234,6 +241,8 @@ def _draw_swarm(figure: Figure, report: Explanation, told: Contributions, larges
 def _draw_dependence(
     figure: Figure, report: Explanation, told: Contributions, largest: list[int], draws: int, seed: int
 ) -> None:
+    from matplotlib.lines import Line2D
+
     _heading(figure, "Contribution against value, out of fold", report.caption, 120)
     n_rows = 2 if len(largest) > 3 else 1
     n_columns = max(1, -(-len(largest) // n_rows))
@@ -246,65 +255,71 @@ def _draw_dependence(
         axes.grid(color="#e8e8e8", linewidth=0.7)
         axes.set_axisbelow(True)
         if told.units[i].level == "block":
-            _parted(axes, report, told, i)
+            _parted(axes, told, i)
         else:
-            _dependence(axes, report, told, i, draws, seed)
-    figure.supylabel(
-        f"contribution ({told.unit})" if any(told.units[i].level != "block" for i in largest) else "images",
-        fontsize=10,
-    )
+            _dependence(axes, told, i, draws, seed)
+    marks: list[Any] = [
+        Line2D([], [], marker="o", linestyle="", color=colour, markersize=5, label=label)
+        for colour, label in ((_HIGH, report.positive), (_LOW, report.others))
+    ]
+    if any(told.units[i].level != "block" for i in largest):
+        band = ", its 95% band of draws of groups" * (len(np.unique(told.groups)) >= MIN_GROUPS)
+        marks.append(Line2D([], [], color="black", marker="o", markersize=3, label=f"mean of a bin{band}"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=9)
 
 
-def _parted(axes: Axes, report: Explanation, told: Contributions, i: int) -> None:
+def _parted(axes: Axes, told: Contributions, i: int) -> None:
     """How a block's contributions lie in both classes."""
     x = told.values[:, i]
     edges = np.linspace(x.min(), x.max() if np.ptp(x) else x.min() + 1, 21)
-    for member, colour, label in ((told.hit, _HIGH, report.positive), (~told.hit, _LOW, report.others)):
-        axes.hist(x[member], edges.tolist(), color=colour, alpha=0.55, label=label)
+    for member, colour in ((told.hit, _HIGH), (~told.hit, _LOW)):
+        axes.hist(x[member], edges.tolist(), color=colour, alpha=0.55)
     axes.set_xlabel(f"contribution ({told.unit})", fontsize=9)
     axes.set_ylabel("images", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    axes.tick_params(labelsize=9)
 
 
-def _dependence(axes: Axes, report: Explanation, told: Contributions, i: int, draws: int, seed: int) -> None:
+def _dependence(axes: Axes, told: Contributions, i: int, draws: int, seed: int) -> None:
     """Points of both classes, and the mean in bins of equal counts with its 95% band (groups drawn)."""
     known = ~np.isnan(told.features[:, i])
+    if not known.any():
+        axes.text(0.5, 0.5, "no image has a value", ha="center", color=GREY, transform=axes.transAxes)
+        axes.set(xticks=[], yticks=[])
+        return
     x, y, hit, groups = told.features[known, i], told.values[known, i], told.hit[known], told.groups[known]
     axes.axhline(0, color=GREY, linewidth=0.8)
-    for member, colour, label in ((hit, _HIGH, report.positive), (~hit, _LOW, report.others)):
-        axes.scatter(x[member], y[member], s=10, color=colour, alpha=0.45, linewidths=0, label=label)
-    middle, mean, low, high = _binned(x, y, groups, draws, seed)
-    if low is not None and high is not None:
+    for member, colour in ((hit, _HIGH), (~hit, _LOW)):
+        axes.scatter(x[member], y[member], s=10, color=colour, alpha=0.45, linewidths=0)
+    middle, mean, band = _binned(x, y, groups, draws, seed, widening(told.folds))
+    if band is not None:
+        low, high = band
         axes.fill_between(middle, low, high, color="black", alpha=0.18, linewidth=0)
-    axes.plot(
-        middle,
-        mean,
-        color="black",
-        linewidth=1.5,
-        marker="o",
-        markersize=3,
-        label="mean of a bin, 95%\nband (groups drawn)",
-    )
+    axes.plot(middle, mean, color="black", linewidth=1.5, marker="o", markersize=3)
     axes.set_xlabel("value", fontsize=9)
+    axes.set_ylabel(f"contribution ({told.unit})", fontsize=9)
     axes.tick_params(labelsize=9)
-    if axes.get_subplotspec().is_first_col() and axes.get_subplotspec().is_first_row():  # type: ignore[union-attr]
-        axes.legend(frameon=False, fontsize=8, markerscale=1.4)
 
 
 def _binned(
-    x: Floats, y: Floats, groups: npt.NDArray[Any], draws: int, seed: int
-) -> tuple[Floats, Floats, Floats | None, Floats | None]:
-    """Mean value and mean contribution of each bin, with the ends of the latter under draws of groups."""
+    x: Floats, y: Floats, groups: npt.NDArray[Any], draws: int, seed: int, factor: float
+) -> tuple[Floats, Floats, Floats | None]:
+    """Mean value and mean contribution of each bin, and the ends of the latter under draws of groups.
+
+    The ends, shape (2, bins), are NaN where too many draws have no image in a bin, and None below ten groups.
+    """
     edges = np.unique(np.quantile(x, np.linspace(0, 1, _BINS + 1)))
     _, code = np.unique(np.searchsorted(edges[1:-1], x, side="left"), return_inverse=True)
     member = np.eye(int(code.max()) + 1)[code]
     count = member.sum(axis=0)
     mean = y @ member / count
     if len(np.unique(groups)) < MIN_GROUPS:
-        return x @ member / count, mean, None, None
+        return x @ member / count, mean, None
     times, group = group_draws(groups, draws, np.random.default_rng(seed))
     of_group = np.eye(times.shape[1])[group].T
     whole, part = times @ (of_group @ member), times @ (of_group @ (member * y[:, None]))
-    drawn = np.divide(part, whole, out=np.tile(mean, (len(times), 1)), where=whole > 0)
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
-    return x @ member / count, mean, low, high
+    drawn = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    found = [
+        ends(own, float(middle), factor=factor, within=(-np.inf, np.inf)) or (np.nan, np.nan)
+        for own, middle in zip(drawn.T, mean, strict=True)
+    ]
+    return x @ member / count, mean, np.array(found).T

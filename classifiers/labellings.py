@@ -80,8 +80,8 @@ class Plan:
 def sampled_groups(labels: npt.NDArray[Any], groups: npt.NDArray[Any], most: int, seed: int) -> Rows:
     """Positions of at most so many rows, whole groups; all rows where they are no more.
 
-    Groups of each class (the one that most of their rows have) are shuffled and spread evenly over one line,
-    of which the beginning is taken.
+    Groups of each class (the one that most of their rows have) are shuffled and spread evenly over one line;
+    along it each is taken that still fits.
     """
     if len(groups) <= most:
         return np.arange(len(groups))
@@ -93,8 +93,11 @@ def sampled_groups(labels: npt.NDArray[Any], groups: npt.NDArray[Any], most: int
     for one in range(counts.shape[1]):
         own = np.flatnonzero(counts.argmax(axis=1) == one)
         place[rng.permutation(own)] = (np.arange(len(own)) + 0.5) / max(1, len(own))
-    line = np.argsort(place, kind="stable")
-    kept = line[: int((counts.sum(axis=1)[line].cumsum() <= most).sum())]
+    size, kept, left = counts.sum(axis=1), [], most
+    for one in np.argsort(place, kind="stable").tolist():
+        if size[one] <= left:
+            kept.append(one)
+            left -= size[one]
     return np.flatnonzero(np.isin(group, kept))
 
 
@@ -150,6 +153,11 @@ def plan(study: Study, how: Scoring, *, permutations: int, images: int) -> Plan:
     if left is None:
         train, val = study.rows_of("train"), study.rows_of("val")
         check_classes(study.labels[train], study.classes, where="the train split")
+        if not len(val):
+            raise SplitError(
+                f"{why_no_cv(study)}, and that split has no picture; raise split.val in params.yaml or "
+                "select an extractor that does not learn, then run: dvc repro"
+            )
         why = (
             f"{why_no_cv(study)}; one head, fitted on train, was asked about val: no spread over folds, and "
             "no null, since these features were made from the true labels of train"
@@ -170,9 +178,10 @@ def _folds(study: Study, how: Scoring, images: int) -> tuple[Rows, list[Fold], s
     kept = rows[sampled_groups(study.labels[rows], study.groups[rows], images, how.seed)]
     note = f"a sample in whole groups: {len(kept)} of {len(rows)} images; explanation.images is {images}"
     try:
+        check_classes(study.labels[kept], study.classes, where="the sample")
         folds = repeated_folds(study.labels, study.groups, kept, **how.folded)
         return kept, folds, note * (len(kept) < len(rows))
-    except (SplitError, ValueError):
+    except SplitError:
         if len(kept) == len(rows):
             raise
     note = f"all {len(rows)} images: a sample of {images} leaves no {how.folds} folds of whole groups"
