@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import studies
 
-from classifiers.concordance import concordance
+from classifiers.concordance import TOGETHER, concordance
 from classifiers.concordance_report import Concordance
 from classifiers.data import Study
 from classifiers.registry import make_head
 from classifiers.scoring import Scoring
+from featurestore.spec import Status
 
 N, GROUPS, DESIGN, WIDTH = 300, 50, 5, 8
 MAKE = partial(make_head, "logreg", {}, seed=0, n_classes=2, positive=1)
@@ -62,11 +63,13 @@ def test_a_map_of_design_is_explained_and_noise_is_not(tmp_path: Path) -> None:
 
 def test_images_that_design_cannot_explain_are_named(tmp_path: Path) -> None:
     study, design = both("linear")
-    odd = study.rows_of("train", "val")[[3, 40, 90]]
+    (plain,) = ask(study, design, tmp_path).parts
+    odd = plain.rows[np.argsort(-np.abs(plain.margin))[:3]]  # of the others the head says too little
     design.iloc[odd] = -design.iloc[odd].to_numpy() * 3
     (found,) = ask(study, design, tmp_path).parts
     said = document(tmp_path)["extractors"]["net"]["unexplained"]
-    assert len(set(study.paths[odd]) & set(said)) >= 2
+    assert set(said[:3]) == set(study.paths[odd])
+    assert len(said) == 12
     table = pd.read_csv(tmp_path / "explanation" / "concordance.csv")
     np.testing.assert_allclose(table["margin"] - table["explained"], table["residual"], atol=2e-6)
     assert len(table) == len(found.rows)
@@ -111,3 +114,28 @@ def test_missing_rows_are_filled_or_left_out(tmp_path: Path, kind: str) -> None:
     design.iloc[::11] = np.nan
     for one in ask(study, design, tmp_path).parts:
         assert np.isfinite(one.r2)
+
+
+def test_no_row_and_a_single_class_are_reasons_and_no_crash(tmp_path: Path) -> None:
+    study, design = both("linear")
+    failed = studies.change(study, status=np.full_like(study.status, Status.NO_FACE))
+    assert ask(failed, design, tmp_path).reason == "net: no picture has both its row and that of design"
+    assert ask(study, design * np.nan, tmp_path).parts == ()
+    status = study.status.copy()
+    status[study.labels == "hero"] = Status.NO_FACE
+    found = ask(studies.change(study, status=status), design, tmp_path)
+    assert found.parts == ()
+    assert "no picture of class hero" in document(tmp_path)["reason"]
+
+
+def test_several_extractors_are_asked_alone_and_together(tmp_path: Path) -> None:
+    study, design = both("linear")
+    other = both("noise", seed=1)[0].features.rename(columns=lambda name: name.replace("net", "more"))
+    status = np.zeros((N, 2), dtype=np.uint8)
+    whole = pd.concat([study.features, other], axis=1)
+    both_of = studies.change(study, features=whole, blocks=("net", "more"), status=status)
+    found = {one.extractor: one.r2 for one in ask(both_of, design, tmp_path).parts}
+    assert list(found) == ["net", "more", TOGETHER]
+    assert found["net"] > 0.9
+    assert found["more"] < 0.1
+    assert found["more"] < found[TOGETHER] < found["net"]

@@ -225,8 +225,8 @@ def _importance(evidence: Evidence, cited: Citations) -> Safe:
     times = f", {amount(draws, 'time')}," if draws else ""
     return Safe(
         f"In every fold: {listed(named)}. Each is held against what the same method gives where labels were "
-        f"exchanged between whole groups{times} and p is the share of these at or above it, the real labels "
-        f"included {cited.cite('altmann2010')}. Columns that go together hide each other, so clusters of "
+        f"exchanged between whole groups, and between the parts of a mixed one{times} and p is the share of "
+        f"these at or above it, the real labels included {cited.cite('altmann2010')}. Columns that go together hide each other, so clusters of "
         "them and the columns of each hypothesis are also taken as one. The columns of an embedding mean "
         "nothing one by one: it is a single block."
     )
