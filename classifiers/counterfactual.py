@@ -1,6 +1,6 @@
 """How heads answer to edited pixels: what each says of a picture, and of the same with one thing moved.
 
-Owns ``counterfactuals.csv`` and ``.png`` in ``results/explanation``: who is asked, what counts as within the
+Owns ``counterfactuals.csv`` in ``results/explanation``: who is asked, what counts as within the
 range of real images, and what is compared with the sham. Refuses to know pixels and how they are edited. What
 is measured is the *head's* response. That an edit moves a head says nothing of why anyone draws so.
 
@@ -21,14 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.asking import Asker, Resampled, asker
-from classifiers.counterfactual_report import Answered, Counterfactuals, Point, Slope, draw
+from classifiers.counterfactual_report import Answered, Counterfactuals, Point, Slope
 from classifiers.data import Study
 from classifiers.fitting import Classifier
-from classifiers.plots import png
 from classifiers.scoring import Scoring
 from extractors.edits import EDITS
 from featurestore.errors import DataError
-from featurestore.files import write_bytes_atomic, write_text_atomic
+from featurestore.files import write_text_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +192,9 @@ def counterfactuals(
     *,
     results: Path,
 ) -> Counterfactuals:
-    """Ask heads about edited pictures; write ``results/explanation/counterfactuals.csv`` and ``.png``.
+    """Ask heads about edited pictures; write ``results/explanation/counterfactuals.csv``.
+
+    The figure is left to `classifiers.plots.write_pngs`.
 
     Parameters
     ----------
@@ -214,10 +215,7 @@ def counterfactuals(
         If a head fails; the message names it.
     """
     report = _measured(study, makers, edits, how)
-    folder = results / "explanation"
-    write_text_atomic(folder / "counterfactuals.csv", report.csv())
-    size = (12.0, 2.2) if report.reason else (12.5, 8.2)
-    write_bytes_atomic(folder / "counterfactuals.png", png(lambda figure: draw(figure, report), size))
+    write_text_atomic(results / "explanation" / "counterfactuals.csv", report.csv())
     return report
 
 

@@ -5,11 +5,12 @@ Owns the values that it comes out as. Refuses to know heads, folds and how anyth
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from classifiers.plots import CYCLE, GREY
+from classifiers.plots import CYCLE, GREY, Drawing
 from classifiers.tables import aligned, csv_text, interval, number
 from extractors.edits import EDITS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Answered", "Counterfactuals", "Point", "Slope", "draw"]
+__all__ = ["Answered", "Counterfactuals", "Point", "Slope"]
 
 #: Heads that the figure has room for.
 _CURVES: Final = 5
@@ -180,6 +181,12 @@ class Counterfactuals:
         )
         return "\n".join([_WHAT, self.caption, "", aligned(header, rows), "", *key])
 
+    @property
+    def figures(self) -> dict[str, Drawing]:
+        """By the name of its file: curves, or the reason why there are none."""
+        size = (12.0, 2.2) if self.reason else (12.5, 8.2)
+        return {"counterfactuals": Drawing(functools.partial(_draw, report=self), size)}
+
 
 def _ends(slope: Slope | None) -> list[float | None]:
     return [None] * 3 if slope is None else [slope.value, slope.low, slope.high]
@@ -191,7 +198,7 @@ def _reach(points: tuple[Point, ...], one: Answered) -> str:
     return f"{min(doses):+g} to {max(doses):+g}" if doses else "none"
 
 
-def draw(figure: Figure, report: Counterfactuals) -> None:
+def _draw(figure: Figure, report: Counterfactuals) -> None:
     """A panel an edit: strength across, change of the probability up; a sentence where there is nothing."""
     if report.reason:
         axes = figure.add_subplot()

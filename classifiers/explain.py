@@ -24,7 +24,7 @@ from classifiers.concordance import concordance
 from classifiers.data import Study
 from classifiers.grouping import Unit, axes, units
 from classifiers.importance import measured, naming
-from classifiers.importance_plots import Contributions, write_figures
+from classifiers.importance_plots import Contributions, figures
 from classifiers.importance_report import Explanation, Line
 from classifiers.importance_tasks import COEFFICIENTS, FOREST, Asked, Effort, Found, Task, learns, needs_names
 from classifiers.labellings import DRAWN_FOLDS, Labelling, Plan, plan
@@ -186,6 +186,8 @@ def explain(
 ) -> Explanation:
     """Measure what the head goes by; write ``results/explanation`` and ``results/plots/importance.csv``.
 
+    The figures are left to `classifiers.plots.write_pngs`.
+
     Where every extractor learned from train, the head that was fitted on train is asked about val.
 
     Parameters
@@ -228,8 +230,7 @@ def explain(
     write_text_atomic(results / "plots" / "importance.csv", report.plotted())
     said = {"head": name, "positive": report.positive, "note": "; ".join(report.notes)}
     write_bytes_atomic(folder / "shap.parquet", shap_parquet(asked, found.contributions, **said))
-    write_figures(folder, report, found.contributions, draws=how.draws, seed=how.seed)
-    return report
+    return replace(report, figures=figures(report, found.contributions, draws=how.draws, seed=how.seed))
 
 
 def _caption(chosen: Plan, how: Scoring, name: str) -> str:

@@ -1,24 +1,24 @@
-"""Where heads are fitted: one job after the other, or many at once over the cores.
+"""Where heads are fitted and asked: each job a function of its rows, labels and seed.
 
-Owns the pool of processes. Each job runs on one thread and is a function of its rows, labels and seed, so
-that results do not depend on how many run at once. Refuses to know what the jobs are for.
+Refuses to know what the jobs are for, and where they run (`pool`).
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from classifiers.pool import run
 from classifiers.splits import Fold
 from classifiers.tables import csv_text
-from extractors.devices import n_threads
 from featurestore.errors import KyaraError, UsageError
 from featurestore.files import write_text_atomic
 
@@ -32,9 +32,6 @@ __all__ = ["Answer", "Classifier", "Job", "answers", "write_times"]
 log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.intp]
-
-#: Jobs are begun here. Once they took so long, and the rest would take twice that, processes are worth it.
-_PATIENCE_S: Final = 1.0
 
 
 class Classifier(Protocol):
@@ -114,30 +111,11 @@ def answers(
     KyaraError
         If a head fails; the message names it. A `UsageError` comes as it is.
     """
-    from threadpoolctl import threadpool_limits
-
     values, names = study.features.to_numpy(), list(study.features.columns)
-    classes = np.asarray(study.classes)
-    workers = n_threads(workers)
-    done: list[Answer] = []
-    start = time.monotonic()
-    with threadpool_limits(1):
-        for job in jobs:
-            done.append(_do(makers[job.head], values, names, study.labels, study.groups, classes, job))
-            passed, left = time.monotonic() - start, len(jobs) - len(done)
-            if workers > 1 and passed > _PATIENCE_S and left * passed / len(done) > 2 * _PATIENCE_S:
-                break
-    if len(done) == len(jobs):
-        return done
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
-        return done + list(
-            Parallel(batch_size=1, pre_dispatch="4*n_jobs", max_nbytes="256K")(
-                delayed(_do)(makers[job.head], values, names, study.labels, study.groups, classes, job)
-                for job in jobs[len(done) :]
-            )
-        )
+    work = functools.partial(
+        _do, makers, values, names, study.labels, study.groups, np.asarray(study.classes)
+    )
+    return run(work, jobs, workers=workers)
 
 
 def write_times(log: Path, said: Sequence[Answer]) -> None:
@@ -161,7 +139,7 @@ def _table(values: npt.NDArray[np.float64], names: list[str], rows: Rows) -> pd.
 
 
 def _do(
-    make: Callable[[], Classifier],
+    makers: Mapping[str, Callable[[], Classifier]],
     values: npt.NDArray[np.float64],
     names: list[str],
     labels: npt.NDArray[Any],
@@ -175,7 +153,7 @@ def _do(
     whole = groups if job.groups is None else job.groups
     try:
         start = time.perf_counter()
-        head = make()
+        head = makers[job.head]()
         head.fit(_table(values, names, fold.fitted), given[fold.fitted], groups=whole[fold.fitted])
         fitted = time.perf_counter()
         table = _table(values, names, fold.scored)

@@ -21,8 +21,8 @@ on how many run at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.importance_tasks import COEFFICIENTS, FOREST, Asked, Found, Method, Task
-from extractors.devices import n_threads
+from classifiers.pool import run
 from featurestore.errors import KyaraError, UsageError
 
 __all__ = ["auc", "measured", "naming"]
@@ -39,11 +39,6 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
-
-#: Tasks are begun here. Once they took so long, and the rest would take `_WORTH_S`, processes are worth it:
-#: they need two seconds of two cores before they begin.
-_PATIENCE_S: Final = 1.0
-_WORTH_S: Final = 5.0
 
 #: Values of shuffled rows held at once.
 _CHUNK: Final = 1 << 22
@@ -238,24 +233,4 @@ def measured(asked: Asked, tasks: Sequence[Task], *, workers: int) -> list[Found
     KyaraError
         If a head fails; the message names it.
     """
-    from threadpoolctl import threadpool_limits
-
-    workers = n_threads(workers)
-    done: list[Found] = []
-    start = time.monotonic()
-    with threadpool_limits(1):
-        for task in tasks:
-            done.append(_measure(asked, task))
-            passed, left = time.monotonic() - start, len(tasks) - len(done)
-            if workers > 1 and passed > _PATIENCE_S and left * passed / len(done) > _WORTH_S:
-                break
-    if len(done) == len(tasks):
-        return done
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
-        return done + list(
-            Parallel(batch_size="auto", pre_dispatch="4*n_jobs", max_nbytes="256K")(
-                delayed(_measure)(asked, task) for task in tasks[len(done) :]
-            )
-        )
+    return run(functools.partial(_measure, asked), tasks, workers=workers)

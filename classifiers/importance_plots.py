@@ -1,6 +1,6 @@
 """What importance looks like: bars beside chance, a swarm of contributions, contribution against value.
 
-Owns ``importance.png``, ``beeswarm.png`` and ``dependence.png`` in ``results/explanation``. Refuses to know
+Owns the figures ``importance``, ``beeswarm`` and ``dependence`` of ``results/explanation``. Refuses to know
 heads and folds. A block of columns that nobody can read has no value to be drawn by: its points are coloured,
 and its panel is parted, by class.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,14 +19,13 @@ from classifiers.grouping import Unit
 from classifiers.importance_report import Explanation, Line, short
 from classifiers.importance_tasks import METHODS
 from classifiers.intervals import MIN_GROUPS, ends, group_draws, widening
-from classifiers.plots import CYCLE, GREY, png
-from featurestore.files import write_bytes_atomic
+from classifiers.plots import CYCLE, GREY, Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Contributions", "write_figures"]
+__all__ = ["Contributions", "figures"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,23 +82,21 @@ class Contributions:
         return found
 
 
-def write_figures(folder: Path, report: Explanation, told: Contributions, *, draws: int, seed: int) -> None:
-    """Write the three figures; ``draws`` of groups are behind the bands of dependence."""
+def figures(report: Explanation, told: Contributions, *, draws: int, seed: int) -> dict[str, Drawing]:
+    """Three, by the names of their files; ``draws`` of groups are behind the bands of dependence."""
     place = {one.name: i for i, one in enumerate(told.units)}
     largest = [place[line.unit.name] for line in report.of("shap", "column", "block")]
     n_rows = min(_SWARM, len(largest))
-    figures = {
-        "importance": png(lambda figure: _draw_importance(figure, report), (13.0, 10.6)),
-        "beeswarm": png(
+    return {
+        "importance": Drawing(lambda figure: _draw_importance(figure, report), (13.0, 10.6)),
+        "beeswarm": Drawing(
             lambda figure: _draw_swarm(figure, report, told, largest[:n_rows]), (9.0, 2.6 + 0.36 * n_rows)
         ),
-        "dependence": png(
+        "dependence": Drawing(
             lambda figure: _draw_dependence(figure, report, told, largest[:_PANELS], draws, seed),
             (12.0, 7.4 if len(largest) > 3 else 4.2),
         ),
     }
-    for name, data in figures.items():
-        write_bytes_atomic(folder / f"{name}.png", data)
 
 
 def _heading(figure: Figure, what: str, caption: str, width: int) -> None:

@@ -5,7 +5,7 @@ Owns the values that importance comes out as. Refuses to know heads, folds and h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from classifiers.concordance_report import Concordance
 from classifiers.grouping import LEVELS, Level, Unit
 from classifiers.importance_tasks import METHODS, Method
+from classifiers.plots import Drawing
 from classifiers.tables import aligned, csv_text, number
 
 __all__ = ["SHOWN", "Explanation", "Line", "short"]
@@ -113,6 +114,8 @@ class Explanation:
     concordance : Concordance
     notes : tuple of str
         What a reader must know of how it was measured.
+    figures : mapping of str to Drawing
+        By the names of their files.
     """
 
     caption: str
@@ -122,6 +125,7 @@ class Explanation:
     blocks: tuple[str, ...]
     concordance: Concordance
     notes: tuple[str, ...] = field(default=())
+    figures: Mapping[str, Drawing] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def positive(self) -> str:

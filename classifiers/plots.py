@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from classifiers.intervals import Scores, group_draws, widening
 from classifiers.metrics import Judged
+from classifiers.pool import run
 from classifiers.tables import csv_text, interval, number
 from featurestore.files import write_bytes_atomic, write_text_atomic
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CYCLE", "GREY", "Shown", "calibration_bins", "png", "write_plots"]
+__all__ = ["CYCLE", "GREY", "Drawing", "Shown", "calibration_bins", "png", "write_plots", "write_pngs"]
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +128,50 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
     return np.column_stack([proba @ member / count, hit @ member / count, *ends, count / repeats])
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure to be drawn.
+
+    Attributes
+    ----------
+    draw : callable
+        Draws into an empty figure.
+    size : tuple of float
+        Width and height in inches.
+    """
+
+    draw: Callable[[Figure], None]
+    size: tuple[float, float] = (6.0, 5.4)
+
+
 def png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) -> bytes:
     """A figure's bytes, the same whatever the user's style."""
+    return _pngs([Drawing(draw, size)], workers=1)[0]
+
+
+def write_pngs(folder: Path, drawings: Mapping[str, Drawing], *, workers: int) -> None:
+    """Write ``<name>.png`` for each, as `png`.
+
+    Parameters
+    ----------
+    workers : int
+        Processes at most; 0 = one a core. Nothing depends on it.
+    """
+    for name, data in zip(drawings, _pngs(list(drawings.values()), workers=workers), strict=True):
+        write_bytes_atomic(folder / f"{name}.png", data)
+
+
+def _pngs(drawings: Sequence[Drawing], *, workers: int) -> list[bytes]:
+    drawn = run(_drawn, drawings, workers=workers)
+    if any(lacking for _, lacking in drawn):
+        log.warning(
+            "plots: no installed font has every letter of the labels; install one, e.g. Noto Sans CJK"
+        )
+    return [data for data, _ in drawn]
+
+
+def _drawn(drawing: Drawing) -> tuple[bytes, bool]:
+    """Bytes, and whether a letter was missing in every font."""
     import matplotlib
     from matplotlib import font_manager
     from matplotlib.figure import Figure
@@ -141,17 +184,13 @@ def png(draw: Callable[[Figure], None], size: tuple[float, float] = (6.0, 5.4)) 
         matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(n for n in _WIDER_FONTS if n in installed)]
         matplotlib.rcParams["text.parse_math"] = False  # a label may hold a dollar
         matplotlib.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
-        figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-        draw(figure)
+        figure = Figure(figsize=drawing.size, dpi=_DPI, layout="constrained")
+        drawing.draw(figure)
         figure.savefig(stream, format="png", metadata={"Software": None})
     for one in said:
         if "Glyph" not in str(one.message):
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    if any("Glyph" in str(one.message) for one in said):
-        log.warning(
-            "plots: no installed font has every letter of the labels; install one, e.g. Noto Sans CJK"
-        )
-    return stream.getvalue()
+    return stream.getvalue(), any("Glyph" in str(one.message) for one in said)
 
 
 def _titled(figure: Figure, shown: Shown, what: str) -> Axes:

@@ -17,11 +17,12 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from extractors.devices import n_threads
 from extractors.edited import NONE, Shown, plan, write_edits
 from extractors.edits import DOSES, EDITS, rms, sham, sham_rng
 from featurestore.dataset import image_paths
@@ -259,7 +260,7 @@ def edit(
     reason = _reason(imported, n_images)
     if reason:
         write_edits(out, [], {}, {}, dials={}, reason=reason)
-        write_strips(strips, {}, DOSES)
+        write_strips(strips, (), lambda _: (), DOSES)
         return f"edit: nothing: {reason} -> {out}"
     paths = image_paths(source.dataset, source.root)
     table = _rows(source.dataset)
@@ -271,7 +272,13 @@ def edit(
     columns = _columns(extractors, design(), plan(keys), pictures, source.runtime)
     real = {row["key"]: paths[row["key"]] for row in table if row["split"] in ("train", "val")}
     write_edits(out, plan(keys), pictures.rms, columns, dials=_usual(design(), real, source))
-    write_strips(strips, dict(_tiles(pictures, keys[:_ON_STRIP])), DOSES)
+    write_strips(
+        strips,
+        EDITS,
+        lambda name: _tiles(pictures, keys[:_ON_STRIP], name),
+        DOSES,
+        workers=n_threads(source.runtime.workers),
+    )
     said = f"{len(plan(keys))} rows of {', '.join(extractors)} in {time.monotonic() - start:.1f} s"
     return f"edit: {len(keys)} of {len(real)} pictures of train and val, {said} -> {out}"
 
@@ -316,13 +323,12 @@ def _columns(
     return columns
 
 
-def _tiles(pictures: _Pictures, keys: Sequence[str]) -> Iterator[tuple[str, list[list[RGB]]]]:
-    """Edit -> rows of pictures: of each the edit, then the sham, by strength, the picture itself between."""
+def _tiles(pictures: _Pictures, keys: Sequence[str], name: str) -> list[list[RGB]]:
+    """Of each picture a row of one edit and a row of its sham, by strength, the picture itself between."""
     below = sum(dose < 0 for dose in DOSES)
-    for name in EDITS:
-        rows = []
-        for key in keys:
-            for kind in ("edit", "sham"):
-                row = [pictures(Shown(key, name, kind, dose)) for dose in DOSES]
-                rows.append([*row[:below], pictures(Shown(key)), *row[below:]])
-        yield name, rows
+    rows = []
+    for key in keys:
+        for kind in ("edit", "sham"):
+            row = [pictures(Shown(key, name, kind, dose)) for dose in DOSES]
+            rows.append([*row[:below], pictures(Shown(key)), *row[below:]])
+    return rows

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -104,27 +105,18 @@ def _checked(image: RGB, strength: float) -> Floats:
 
 def _pixels(values: Floats) -> RGB:
     """Levels as bytes; ``values`` is overwritten: a new large array costs more than what is done with it."""
-    return _levels(values).astype(np.uint8)
-
-
-def _levels(values: Floats) -> Floats:
-    """Whole numbers from 0 to 255, in place."""
     np.rint(values, out=values)
     np.clip(values, 0, 255, out=values)
-    return values
+    return values.astype(np.uint8)
 
 
 def _recoloured(grey: Floats, red: Floats, blue: Floats) -> RGB:
     """A picture of grey, red - grey and blue - grey, all (h, w); paled where a channel would leave 0..255."""
-    colour = np.empty((*grey.shape, 3), np.float32)
-    colour[..., 0], colour[..., 2] = red, blue
-    colour[..., 1] = -(_GREY[0] * red + _GREY[2] * blue) / _GREY[1]
-    above = np.maximum(np.maximum(colour[..., 0], colour[..., 1]), colour[..., 2])
-    below = -np.minimum(np.minimum(colour[..., 0], colour[..., 1]), colour[..., 2])
-    room = np.minimum((255 - grey) / np.maximum(above, _TINY), grey / np.maximum(below, _TINY))
-    colour *= np.clip(room, 0, 1, out=room)[..., None]
-    colour += grey[..., None]
-    return _pixels(colour)
+    from extractors.kernels.pixels import recolour
+
+    found = np.empty((*grey.shape, 3), np.uint8)
+    recolour(grey, red, blue, found)
+    return found
 
 
 def _direction(colour: tuple[float, float, float]) -> tuple[np.float32, np.float32]:
@@ -144,10 +136,10 @@ def _warmth(image: RGB, strength: float) -> RGB:
     grey = pixels @ _GREY
     u, v = _U * (pixels[..., 2] - grey), _V * (pixels[..., 0] - grey)
     colour, part = (_ORANGE, _TO_ORANGE) if strength > 0 else (_BLUE, _TO_BLUE)
-    chroma, pull = np.hypot(u, v), np.float32(part * abs(strength))
+    chroma, pull = np.sqrt(u * u + v * v), np.float32(part * abs(strength))
     to_u, to_v = _direction(colour)
     new_u, new_v = u + pull * chroma * to_u, v + pull * chroma * to_v
-    back: Floats = (chroma / np.maximum(np.hypot(new_u, new_v), _TINY)).astype(np.float32)
+    back = chroma / np.maximum(np.sqrt(new_u * new_u + new_v * new_v), _TINY)
     return _recoloured(grey, new_v * back / np.float32(_V), new_u * back / np.float32(_U))
 
 
@@ -242,14 +234,11 @@ def rms(one: RGB, other: RGB) -> float:
     >>> rms(np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 3, np.uint8))
     3.0
     """
-    difference = one.astype(np.float32)
-    difference -= other
-    return _root_mean_square(difference)
+    from extractors.kernels.pixels import squares
 
-
-def _root_mean_square(values: Floats) -> float:
-    """Over all; ``values`` are overwritten."""
-    return float(np.sqrt(np.square(values, out=values).mean(dtype=np.float64)))
+    return math.sqrt(
+        squares(np.ascontiguousarray(one).ravel(), np.ascontiguousarray(other).ravel()) / one.size
+    )
 
 
 def sham_rng(seed: int, key: str, edit: str, dose: float) -> np.random.Generator:
@@ -277,34 +266,35 @@ def sham(original: RGB, edited: RGB, rng: np.random.Generator) -> RGB:
     ndarray of uint8, shape (h, w, 3)
         The original itself where the edit changed nothing.
     """
+    import cv2
     from scipy import fft
 
     wanted = rms(edited, original)
     if wanted == 0:
         return original.copy()
     shape = original.shape[:2]
-    base = np.moveaxis(original, 2, 0).astype(np.float32, order="C")
-    spectrum = fft.rfft2(np.moveaxis(edited, 2, 0) - base)
+    base = np.ascontiguousarray(np.moveaxis(original, 2, 0))
+    spectrum = fft.rfft2(np.moveaxis(edited, 2, 0).astype(np.float32, order="C") - base)
     phase = fft.rfft2(rng.random(shape, dtype=np.float32))
     phase /= np.maximum(np.abs(phase), _TINY)
     phase[0, 0] = 1.0
     spectrum *= phase
-    change = fft.irfft2(spectrum, s=shape, overwrite_x=True)
+    change: Floats = fft.irfft2(spectrum, s=shape, overwrite_x=True)
     if rng.random() < 0.5:
         np.negative(change, out=change)
-    changed = _scaled(base, change, wanted).astype(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(changed, 0, 2))
+    return np.asarray(cv2.merge(list(_scaled(base, change, wanted))), np.uint8)
 
 
-def _scaled(base: Floats, change: Floats, wanted: float) -> Floats:
+def _scaled(base: npt.NDArray[np.uint8], change: Floats, wanted: float) -> npt.NDArray[np.uint8]:
     """``base`` plus so much of ``change`` that the root mean square after clipping is the wanted one."""
-    factor, result, moved = 1.0, np.empty_like(base), np.empty_like(base)
-    for attempt in range(_ROUNDS):
-        np.multiply(change, np.float32(factor), out=result)
-        result += base
-        _levels(result)
-        found = _root_mean_square(np.subtract(result, base, out=moved))
-        if abs(found / wanted - 1) < _CLOSE or attempt == _ROUNDS - 1:
+    from extractors.kernels.pixels import lay
+
+    factor, result = 1.0, np.empty_like(base)
+    for _ in range(_ROUNDS):
+        found = math.sqrt(
+            lay(base.ravel(), change.ravel(), np.float32(factor), result.reshape(-1)) / base.size
+        )
+        if abs(found / wanted - 1) < _CLOSE:
             break
         factor = min(factor * (wanted / found if found else 2.0), _MOST)
     return result

@@ -6,7 +6,8 @@ Owns the layout. Refuses to know how pictures are edited.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,26 +28,45 @@ _GAP_PX, _PAIR_PX, _LEFT_PX, _HEAD_PX = 4, 12, 52, 42
 _QUALITY: Final = 85
 
 
-def write_strips(folder: Path, rows: Mapping[str, Sequence[Sequence[RGB]]], doses: Sequence[float]) -> None:
+def write_strips(
+    folder: Path,
+    names: Iterable[str],
+    tiles: Callable[[str], Sequence[Sequence[RGB]]],
+    doses: Sequence[float],
+    *,
+    workers: int = 1,
+) -> None:
     """Write ``<edit>.jpg`` for each edit, and remove those of other edits.
 
     Parameters
     ----------
     folder : Path
         Made if it is not there.
-    rows : mapping of str to list of list of ndarray
-        Edit -> of each picture a row of edits by strength, itself in the middle, and one of shams.
+    names : iterable of str
+        Of edits.
+    tiles : callable
+        Of an edit: of each picture a row of edits by strength, itself in the middle, and one of shams.
     doses : sequence of float
         Strengths, ascending, without 0.
+    workers : int
+        Threads.
     """
     make_folder(folder)
+    wanted = list(names)
     for stale in sorted(folder.glob("*.jpg")):
-        if stale.stem not in rows:
+        if stale.stem not in wanted:
             remove(stale)
-    for name, pictures in rows.items():
-        stream = io.BytesIO()
-        _strip(name, pictures, doses).save(stream, "JPEG", quality=_QUALITY, optimize=True)
-        write_bytes_atomic(folder / f"{name}.jpg", stream.getvalue())
+    with ThreadPoolExecutor(workers) as pool:
+        for name, data in zip(
+            wanted, pool.map(lambda name: _jpeg(_strip(name, tiles(name), doses)), wanted), strict=True
+        ):
+            write_bytes_atomic(folder / f"{name}.jpg", data)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return stream.getvalue()
 
 
 def _strip(name: str, rows: Sequence[Sequence[RGB]], doses: Sequence[float]) -> Image.Image:

@@ -37,6 +37,13 @@ def encoded(pixels: np.ndarray, format: str = "PNG", **options: object) -> bytes
     return buffer.getvalue()
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs go to other processes after the first, however short they are."""
+    monkeypatch.setattr("classifiers.pool._PATIENCE_S", -1.0)
+    monkeypatch.setattr("classifiers.pool._START_S", -1.0)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or fills the user's cache, or finds weights that this machine happens to have."""

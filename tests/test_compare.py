@@ -155,8 +155,8 @@ def test_out_of_fold_predictions_of_every_head_are_kept(tmp_path: Path) -> None:
     assert sorted(kept["fold"].unique()) == list(range(10))
 
 
-def test_the_number_of_processes_moves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifiers.fitting._PATIENCE_S", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_the_number_of_processes_moves_nothing(tmp_path: Path) -> None:
     makers = {name: partial(small_head, name) for name in ("logreg", "xgb")}
     s = study()
     how = Scoring(positive=1, folds=3, repeats=2, draws=100, seed=42)

@@ -17,6 +17,7 @@ from classifiers.asking import asker
 from classifiers.counterfactual import HEADS, counterfactuals, heads_asked
 from classifiers.counterfactual_report import Counterfactuals
 from classifiers.data import Study
+from classifiers.plots import write_pngs
 from classifiers.registry import head_names, make_head
 from classifiers.scoring import Scoring
 from extractors.edits import DOSES, EDITS
@@ -266,7 +267,8 @@ def test_a_table_without_rows_gives_the_reason_and_files_that_can_be_read(tmp_pa
     text = (tmp_path / "explanation/counterfactuals.csv").read_text()
     assert text.startswith("edit,kind,head,dose,")
     assert text.count("\n") == 1
-    assert (tmp_path / "explanation/counterfactuals.png").read_bytes().startswith(b"\x89PNG")
+    write_pngs(tmp_path, report.figures, workers=1)
+    assert (tmp_path / "counterfactuals.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_table_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -306,7 +308,9 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     one = study()
     edits = table(one, every_other(one), moves={"shadow": 0.5}, noise=0.1)
     for name in ("one", "two"):
-        ask(one, edits.sample(frac=1, random_state=len(name)) if name == "two" else edits, tmp_path / name)
+        mixed = edits.sample(frac=1, random_state=len(name)) if name == "two" else edits
+        report = ask(one, mixed, tmp_path / name)
+        write_pngs(tmp_path / name / "explanation", report.figures, workers=1)
     for file in ("counterfactuals.csv", "counterfactuals.png"):
         assert len({(tmp_path / name / "explanation" / file).read_bytes() for name in ("one", "two")}) == 1
 

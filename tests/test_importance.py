@@ -16,10 +16,10 @@ import pytest
 import studies
 from PIL import Image
 
-from classifiers import importance
 from classifiers.data import Study
 from classifiers.explain import Importances, explain, importances, shap_parquet
 from classifiers.labellings import plan, sampled_groups
+from classifiers.plots import write_pngs
 from classifiers.ranking import against_null
 from classifiers.registry import head_names, make_head
 from classifiers.scoring import Scoring
@@ -374,12 +374,14 @@ def test_inside_a_group_of_several_classes_its_pictures_exchange_theirs() -> Non
 def files_of(folder: Path, workers: int) -> dict[str, bytes]:
     how = Scoring(1, 3, 1, 100, 7, workers)
     heads = makers("logreg", "rf", "svm")
-    explain(toy(), heads, how, name="svm", permutations=2, images=2000, design=None, results=folder)
+    told = explain(toy(), heads, how, name="svm", permutations=2, images=2000, design=None, results=folder)
+    write_pngs(folder / "explanation", told.figures, workers=workers)
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     }
 
 
+@pytest.mark.usefixtures("at_once")
 def test_the_files_are_the_same_with_any_number_of_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,8 +393,6 @@ def test_the_files_are_the_same_with_any_number_of_workers(
             super().__init__(*args, **options)
 
     monkeypatch.setattr(joblib, "Parallel", Counted)
-    monkeypatch.setattr(importance, "_PATIENCE_S", -1.0)
-    monkeypatch.setattr(importance, "_WORTH_S", -1.0)
     one = files_of(tmp_path / "one", 1)
     assert not begun
     two = files_of(tmp_path / "two", 2)
@@ -434,5 +434,6 @@ def test_columns_without_a_value_and_embeddings_are_drawn_too(tmp_path: Path) ->
         results=tmp_path,
     )
     assert {one.unit.name: one.mean for one in report.of("shap", "column")}["toy/nothing"] == 0
-    assert (tmp_path / "explanation" / "dependence.png").stat().st_size > 5000
+    write_pngs(tmp_path, report.figures, workers=1)
+    assert (tmp_path / "dependence.png").stat().st_size > 5000
     assert "clip (+7)" in report.text()

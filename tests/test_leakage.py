@@ -325,8 +325,8 @@ def test_equal_studies_give_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifiers.fitting._PATIENCE_S", 0.01)
+@pytest.mark.usefixtures("at_once")
+def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     for workers in (1, 2):
         run(planted(design=True, mixed=True), maker("logreg"), tmp_path / str(workers), workers=workers)
     for name in ("leakage.csv", "leakage.png"):

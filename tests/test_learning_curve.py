@@ -185,8 +185,8 @@ def test_the_test_split_is_never_touched_and_equal_studies_give_equal_bytes(tmp_
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifiers.fitting._PATIENCE_S", 0.01)
+@pytest.mark.usefixtures("at_once")
+def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     for workers in (1, 2):
         run(study(), head("logreg"), tmp_path / str(workers), workers=workers, repeats=5)
     for name in ("learning_curve.csv", "learning_curve.png"):

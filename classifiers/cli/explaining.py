@@ -16,6 +16,7 @@ from classifiers.cli.opening import (
     MODEL,
     RESULTS,
     WEIGHTS,
+    fits_much,
     load_head,
     maker,
     open_study,
@@ -49,10 +50,12 @@ def _design(params: Params, study: Study) -> pd.DataFrame:
     return rows.add_prefix(prefix)
 
 
+@fits_much
 def explain() -> None:
     """Say which features the heads go by, beside chance, and how they answer to edited pixels."""
     from classifiers.counterfactual import counterfactuals, heads_asked
     from classifiers.explain import explain as importances
+    from classifiers.plots import write_pngs
     from classifiers.registry import head_names
     from extractors.edited import read_edits
 
@@ -71,7 +74,9 @@ def explain() -> None:
     )
     print(told.text())
     asked = {name: makers[name] for name in heads_asked(params.model)}
-    print("\n" + counterfactuals(study, asked, read_edits(EDITS), how, results=RESULTS).text())
+    answered = counterfactuals(study, asked, read_edits(EDITS), how, results=RESULTS)
+    print("\n" + answered.text())
+    write_pngs(RESULTS / "explanation", {**told.figures, **answered.figures}, workers=how.workers)
 
 
 def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:

@@ -32,6 +32,7 @@ __all__ = [
     "MODEL",
     "RESULTS",
     "WEIGHTS",
+    "fits_much",
     "fusion_of",
     "load_head",
     "maker",
@@ -51,6 +52,20 @@ LEARNED = Path("learned")
 WEIGHTS = Path("weights")
 LOGS = Path("logs")
 LOOKS = LOGS / "looks.csv"
+
+
+def fits_much(command: Callable[[], None]) -> Callable[[], None]:
+    """A command that fits heads for seconds: the processes for it start while it reads the study."""
+
+    @functools.wraps(command)
+    def warm() -> None:
+        from classifiers.pool import warmed
+        from featurestore.params import load_params
+
+        with warmed(load_params().runtime.workers):
+            command()
+
+    return warm
 
 
 def open_study() -> tuple[Params, Study, int]:

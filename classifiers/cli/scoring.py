@@ -10,6 +10,7 @@ from classifiers.cli.opening import (
     LOOKS,
     MODEL,
     RESULTS,
+    fits_much,
     fusion_of,
     load_head,
     maker,
@@ -76,6 +77,7 @@ def evaluate() -> None:
     warn_of_test()
 
 
+@fits_much
 def audit() -> None:
     """Ask what the chosen head's score is made of: split by split, identity meter, learning curve."""
     from classifiers.leakage import leakage
@@ -89,6 +91,7 @@ def audit() -> None:
     print("\n" + learning_curve(study, make, how, name=params.model, results=RESULTS).text())
 
 
+@fits_much
 def compare() -> None:
     """Score every head, and what tells the classes apart without the character, on the same grouped folds."""
     from classifiers.compare import compare as score
