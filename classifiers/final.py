@@ -124,7 +124,7 @@ def final(
     Parameters
     ----------
     model, card
-        From `classifiers.artifact.load_model`.
+        From `classifiers.persistence.artifact.load_model`.
     log : Path
         ``logs/looks.csv``.
 

@@ -189,7 +189,7 @@ def check_saved_and_loaded(name: str, fusion: FusionParams = EARLY) -> None:
 
 def _check_round_trip(head: Head, X: pd.DataFrame) -> Head:
     """The head that comes back from the disk."""
-    from classifiers.artifact import load_model, save_model
+    from classifiers.persistence.artifact import load_model, save_model
 
     before, said = head.predict_proba(X), head.predict(X)
     with tempfile.TemporaryDirectory() as root:

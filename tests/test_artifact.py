@@ -20,9 +20,9 @@ import pytest
 import skops.io
 from sklearn.preprocessing import FunctionTransformer
 
-from classifiers import canonical
-from classifiers.artifact import BOOSTER, CARD, PIPELINE, load_model, save_model
 from classifiers.heads._balanced import Balanced
+from classifiers.persistence import canonical
+from classifiers.persistence.artifact import BOOSTER, CARD, PIPELINE, load_model, save_model
 from classifiers.registry import EARLY, head_names
 from classifiers.testing import rows, small_head
 from featurestore.errors import MissingData, ParamsError, StoreDamaged, StoreVersionError
@@ -39,7 +39,7 @@ class NoTorch:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 from pathlib import Path
-from classifiers.artifact import save_model
+from classifiers.persistence.artifact import save_model
 from classifiers.registry import head_names
 from classifiers.testing import rows, small_head
 from featurestore.params import FusionParams
@@ -526,7 +526,7 @@ def test_a_head_too_large_to_be_loaded_is_never_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = rows()
-    monkeypatch.setattr("classifiers.archive._MAX_PARTS", 20)
+    monkeypatch.setattr("classifiers.persistence.archive._MAX_PARTS", 20)
     with pytest.raises(ParamsError, match=r"is too large; at most 20, .*; lower .* n_estimators"):
         save_model(tmp_path / "model", small_head("rf").fit(X, y), {})
     assert list((tmp_path / "model").iterdir()) == []

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from classifiers.attribution import Attribution, attribute
+from classifiers.explanation.attribution import Attribution, attribute
+from classifiers.explanation.shapley import drawn, sampled
 from classifiers.head import Head
 from classifiers.registry import head_names, make_head
-from classifiers.shapley import drawn, sampled
 from classifiers.testing import rows, small_head
 from featurestore.params import DecisionParams, FusionParams, SearchParams
 
@@ -348,7 +348,7 @@ def test_a_background_is_drawn_the_same_each_time_and_kept_in_order() -> None:
 def test_linear_heads_are_explained_without_shap() -> None:
     code = (
         "import sys; from classifiers.testing import rows, small_head;"
-        "from classifiers.attribution import attribute;"
+        "from classifiers.explanation.attribution import attribute;"
         "X, y = rows(40, 5); head = small_head('logreg').fit(X, y);"
         "print(attribute(head, X, X, positive=1, seed=0).method, 'shap' in sys.modules, 'numba' in sys.modules)"
     )

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from studies import Centroid, change, study, write_learned
 
-from classifiers.board import Leaderboard
-from classifiers.compare import compare
+from classifiers.comparison.board import Leaderboard
+from classifiers.comparison.compare import compare
+from classifiers.comparison.shortcuts import gather
 from classifiers.data import IMAGE_WISE, Study
 from classifiers.networks import read_softmax
 from classifiers.scoring import Scoring
-from classifiers.shortcuts import gather
 from classifiers.testing import small_head
 from featurestore.errors import KyaraError, ParamsError, SplitError
 

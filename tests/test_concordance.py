@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import studies
 
-from classifiers.concordance import TOGETHER, concordance
-from classifiers.concordance_report import Concordance
 from classifiers.data import Study
+from classifiers.explanation.concordance import TOGETHER, concordance
+from classifiers.explanation.concordance_report import Concordance
 from classifiers.registry import make_head
 from classifiers.scoring import Scoring
 from featurestore.spec import Status

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from classifiers.asking import asker
-from classifiers.counterfactual import HEADS, counterfactuals, heads_asked
-from classifiers.counterfactual_report import Counterfactuals
 from classifiers.data import Study
+from classifiers.explanation.asking import asker
+from classifiers.explanation.counterfactual import HEADS, counterfactuals, heads_asked
+from classifiers.explanation.counterfactual_report import Counterfactuals
 from classifiers.plots import write_pngs
 from classifiers.registry import head_names, make_head
 from classifiers.scoring import Scoring

@@ -15,10 +15,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from spies import Spy, numbered
 from studies import study
 
-from classifiers import canonical
-from classifiers.artifact import load_model, save_model
 from classifiers.decision import THRESHOLDS, LogOdds, calibrated, log_odds, telling_folds
 from classifiers.head import Head
+from classifiers.persistence import canonical
+from classifiers.persistence.artifact import load_model, save_model
 from classifiers.registry import head_names, make_head
 from classifiers.splits import inner_folds
 from classifiers.testing import rows, small_head

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers.difference import WORKSPACE, Report, difference, report
-from classifiers.matching import match
+from classifiers.comparison.difference import WORKSPACE, Report, difference, report
+from classifiers.comparison.matching import match
+from classifiers.comparison.stored import Stored, read_stored
 from classifiers.metrics import MEASURES, measure
-from classifiers.stored import Stored, read_stored
 from featurestore.errors import DataError, KyaraError, MissingData, MissingRepository, UsageError
 
 N = 60

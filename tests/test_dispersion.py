@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 from scipy import optimize, stats
 
-from classifiers.dispersion import KEPT, Spread, directions, spatial_medians, spread
-from classifiers.mixed import exchanges
+from classifiers.findings.dispersion import KEPT, Spread, directions, spatial_medians, spread
+from classifiers.findings.mixed import exchanges
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

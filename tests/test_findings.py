@@ -21,12 +21,12 @@ from conftest import ROOT
 from scipy import stats
 from studies import Centroid, change, index_table, study
 
-from classifiers import mixed
-from classifiers.claims import SATURATION
 from classifiers.data import Study
-from classifiers.findings import findings
-from classifiers.findings_report import Finding, Findings, corrected
-from classifiers.mixed import MIN_WAYS, RoleEffect, exchanges, role_effect, variance_ratio
+from classifiers.findings import mixed
+from classifiers.findings.claims import SATURATION
+from classifiers.findings.findings import findings
+from classifiers.findings.findings_report import Finding, Findings, corrected
+from classifiers.findings.mixed import MIN_WAYS, RoleEffect, exchanges, role_effect, variance_ratio
 from classifiers.scoring import Scoring
 from collection.demo.factors import EFFECTS
 from extractors.conventions import HYPOTHESES

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifiers.grouping import ALIKE, Unit, axes, clusters, members, opaque, players, units
+from classifiers.explanation.grouping import ALIKE, Unit, axes, clusters, members, opaque, players, units
 from extractors.zoo.design import COLUMNS, GROUPS
 
 

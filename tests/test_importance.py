@@ -17,10 +17,10 @@ import studies
 from PIL import Image
 
 from classifiers.data import Study
-from classifiers.explain import Importances, explain, importances, shap_parquet
-from classifiers.labellings import plan, sampled_groups
+from classifiers.explanation.explain import Importances, explain, importances, shap_parquet
+from classifiers.explanation.labellings import plan, sampled_groups
+from classifiers.explanation.ranking import against_null
 from classifiers.plots import write_pngs
-from classifiers.ranking import against_null
 from classifiers.registry import head_names, make_head
 from classifiers.scoring import Scoring
 from featurestore.errors import KyaraError, SplitError

@@ -15,12 +15,12 @@ from studies import Centroid, change, index_table, study
 from classifiers.data import Study
 from classifiers.evaluate import score_rows
 from classifiers.fitting import Classifier
-from classifiers.identity import MIN_KIN, exchange, exchanged_labels, kin
-from classifiers.leakage import leakage
-from classifiers.leakage_report import Leakage, Recognition
+from classifiers.leakage.identity import MIN_KIN, exchange, exchanged_labels, kin
+from classifiers.leakage.leakage import leakage
+from classifiers.leakage.leakage_report import Leakage, Recognition
+from classifiers.leakage.rungs import RUNGS, rungs
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
-from classifiers.rungs import RUNGS, rungs
 from classifiers.scoring import Scoring
 from featurestore.errors import SplitError
 

@@ -18,7 +18,7 @@ from classifiers.data import Study
 from classifiers.evaluate import score_rows
 from classifiers.fitting import Classifier
 from classifiers.intervals import Estimate, Scores
-from classifiers.learning_curve import SHARES, LearningCurve, Size, learning_curve, nested
+from classifiers.leakage.learning_curve import SHARES, LearningCurve, Size, learning_curve, nested
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
 from classifiers.scoring import Scoring

@@ -1,4 +1,4 @@
-"""What `classifiers.paired` says of chance, held against simulations in which the truth is known.
+"""What `classifiers.comparison.paired` says of chance, held against simulations in which the truth is known.
 
 The counts are compared with the 99% interval of the binomial. A simulation is seeded: it comes out the same
 each time. `slow` runs 1,000 diffs where the normal run takes 200.
@@ -16,9 +16,9 @@ import pytest
 from scipy import stats
 
 from classifiers import resampling
+from classifiers.comparison.paired import Difference, compare_paired
 from classifiers.intervals import MIN_GROUPS, widening
 from classifiers.metrics import MEASURES, Judged, measure
-from classifiers.paired import Difference, compare_paired
 from classifiers.resampling import RANKED, Pair
 
 log = logging.getLogger(__name__)

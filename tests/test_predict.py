@@ -16,14 +16,14 @@ import pytest
 from conftest import ROOT, encoded, picture
 from scipy.special import expit
 
-from classifiers.artifact import load_model, save_model
 from classifiers.data import Study, check_model, read_study
-from classifiers.inbox import expanded, find_files
-from classifiers.neighbours import space_of
-from classifiers.newcomers import build_extractors, check_extractors, stored_fingerprints
-from classifiers.predict import predict
+from classifiers.embedding import build_extractors, check_extractors, stored_fingerprints
+from classifiers.persistence.artifact import load_model, save_model
+from classifiers.prediction.inbox import expanded, find_files
+from classifiers.prediction.neighbours import space_of
+from classifiers.prediction.predict import predict
+from classifiers.prediction.replies import Replies
 from classifiers.registry import make_head
-from classifiers.replies import Replies
 from classifiers.train import fit_on_train, model_card
 from extractors.base import Rows
 from extractors.run import extract

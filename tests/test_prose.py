@@ -18,13 +18,14 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from studies import change, study, write_house, write_learned
 
-from classifiers.artifact import save_model
-from classifiers.compare import compare
+from classifiers.comparison.compare import compare
+from classifiers.comparison.shortcuts import gather
 from classifiers.curves import write_loss
 from classifiers.data import Study
 from classifiers.evaluate import evaluate
-from classifiers.leakage import leakage
-from classifiers.learning_curve import learning_curve
+from classifiers.leakage.leakage import leakage
+from classifiers.leakage.learning_curve import learning_curve
+from classifiers.persistence.artifact import save_model
 from classifiers.registry import make_head
 from classifiers.report import reading
 from classifiers.report.evidence import Evidence, read_evidence
@@ -34,7 +35,6 @@ from classifiers.report.writing.breakdown import by_class, by_kind, by_role
 from classifiers.report.writing.references import SOURCES
 from classifiers.report.writing.words import code, escaped
 from classifiers.scoring import Scoring
-from classifiers.shortcuts import gather
 from classifiers.train import fit_on_train
 from classifiers.train import model_card as train_card
 from featurestore.index import IMAGE_WISE

@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT, encoded, picture
 from studies import study, write_house
 
-from classifiers.compare import compare
+from classifiers.comparison.compare import compare
 from classifiers.data import read_study
 from classifiers.evaluate import score_rows
 from classifiers.predictions import cross_validate, cv_folds

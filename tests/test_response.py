@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from classifiers.data import Study
-from classifiers.response import response
-from classifiers.response_report import MAPPED_SD, Response
+from classifiers.explanation.response import response
+from classifiers.explanation.response_report import MAPPED_SD, Response
 from classifiers.scoring import Scoring
 from extractors.zoo.design import COLUMNS
 from featurestore.errors import MissingData

@@ -13,9 +13,9 @@ from sklearn.pipeline import make_pipeline
 from spies import Spy, numbered
 from studies import study
 
-from classifiers.artifact import load_model, save_model
 from classifiers.decision import telling_folds
 from classifiers.head import Head
+from classifiers.persistence.artifact import load_model, save_model
 from classifiers.registry import make_head
 from classifiers.search import MAX_CANDIDATES, best, drawn
 from classifiers.testing import rows, small_head

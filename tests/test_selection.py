@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from classifiers.comparison.selection import LEVEL, Corrected, corrected_winner, told_from_best
 from classifiers.intervals import group_draws, widening
 from classifiers.metrics import Judged, measure, rankings
-from classifiers.selection import LEVEL, Corrected, corrected_winner, told_from_best
 
 log = logging.getLogger(__name__)
 

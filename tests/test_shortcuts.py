@@ -10,10 +10,10 @@ import pytest
 from conftest import picture
 from studies import Centroid, change, study
 
-from classifiers.compare import compare
+from classifiers.comparison.compare import compare
+from classifiers.comparison.shortcuts import SHORTCUTS, Shortcut, gather, makers, queries_of, wide_study
 from classifiers.data import Study
 from classifiers.scoring import Scoring
-from classifiers.shortcuts import SHORTCUTS, Shortcut, gather, makers, queries_of, wide_study
 from extractors.zoo import ring
 from featurestore.errors import MetadataError
 from featurestore.spec import Status

@@ -206,7 +206,7 @@ def test_recall_moves_while_nothing_else_does() -> None:
 
 
 def test_every_claim_names_findings_that_there_are() -> None:
-    from classifiers.claims import SATURATION
+    from classifiers.findings.claims import SATURATION
     from extractors.conventions import HYPOTHESES
 
     text = (ROOT / "docs/study-audit.md").read_text().partition("## What is tested here")[2]

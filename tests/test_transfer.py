@@ -17,13 +17,13 @@ from studies import change, study
 from classifiers.data import Study
 from classifiers.embedding import Control, control_rows
 from classifiers.evaluate import score_rows
-from classifiers.findings import findings
-from classifiers.findings_report import Finding, Findings
+from classifiers.findings.findings import findings
+from classifiers.findings.findings_report import Finding, Findings
+from classifiers.findings.transfer import FACES, IMAGENET, UNTRAINED, Arena, controls_of, faces_of, only
 from classifiers.fitting import Classifier
 from classifiers.predictions import cross_validate, cv_folds
 from classifiers.registry import make_head
 from classifiers.scoring import Scoring
-from classifiers.transfer import FACES, IMAGENET, UNTRAINED, Arena, controls_of, faces_of, only
 from extractors.zoo import resnet18, vggface2
 from featurestore.cache import RowCache
 from featurestore.errors import KyaraError

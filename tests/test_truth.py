@@ -19,13 +19,13 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from classifiers.asking import asker
-from classifiers.counterfactual import counterfactuals, heads_asked
 from classifiers.data import Study
 from classifiers.embedding import rows_by
+from classifiers.explanation.asking import asker
+from classifiers.explanation.counterfactual import counterfactuals, heads_asked
+from classifiers.explanation.response import response
+from classifiers.explanation.response_report import MAPPED_SD, Response
 from classifiers.registry import make_head
-from classifiers.response import response
-from classifiers.response_report import MAPPED_SD, Response
 from classifiers.scoring import Scoring
 from collection.demo.cast import draw_cast
 from collection.demo.factors import EFFECTS

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from classifiers.data import Study
     from classifiers.embedding import Control
+    from extractors.base import Extractor
     from featurestore.params import Params
 
 __all__ = ["explain", "findings", "predict", "report", "response"]
@@ -53,8 +54,8 @@ def _design(params: Params, study: Study) -> pd.DataFrame:
 @fits_much
 def explain() -> None:
     """Say which features the heads go by, beside chance, and how they answer to edited pixels."""
-    from classifiers.counterfactual import counterfactuals, heads_asked
-    from classifiers.explain import explain as importances
+    from classifiers.explanation.counterfactual import counterfactuals, heads_asked
+    from classifiers.explanation.explain import explain as importances
     from classifiers.plots import write_pngs
     from classifiers.registry import head_names
     from extractors.edited import read_edits
@@ -82,7 +83,7 @@ def explain() -> None:
 def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:
     """Rows of the networks that face networks stand against."""
     from classifiers.embedding import control_rows
-    from classifiers.transfer import controls_of
+    from classifiers.findings.transfer import controls_of
     from featurestore.cache import RowCache, cache_root
     from featurestore.dataset import image_paths
 
@@ -106,9 +107,9 @@ def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:
 def findings() -> None:
     """Test the study's hypotheses on whole groups, and what else it claims."""
     from classifiers.annotations import read_annotations
-    from classifiers.findings import findings as test
+    from classifiers.findings.findings import findings as test
+    from classifiers.findings.transfer import faces_of
     from classifiers.report.evidence import DEMO_MARK
-    from classifiers.transfer import faces_of
 
     params, study, positive = open_study()
     root = Path(params.data.root)
@@ -169,25 +170,32 @@ def report() -> None:
     print(write_model_card(evidence, results=RESULTS, roles=known))
 
 
-def predict(options: argparse.Namespace) -> int:
-    """Say what the saved model makes of new pictures, why, and which training images they are like."""
-    from classifiers.data import check_model
-    from classifiers.inbox import expanded
-    from classifiers.newcomers import build_extractors, stored_fingerprints
-    from classifiers.predict import predict as ask
+def _extractors(params: Params, names: Sequence[str]) -> dict[str, Extractor]:
+    """Built as the stages built them."""
+    from classifiers.embedding import build_extractors
 
-    paths = expanded(options.images, sys.stdin.buffer)
-    params, study, _ = open_study()
-    head, card = load_head()
-    check_model(card, study)
-    extractors = build_extractors(
-        study.blocks,
+    return build_extractors(
+        names,
         params.extractors,
         imported=params.imported,
         weights=WEIGHTS,
         folders=weight_folders(),
         device=params.runtime.device,
     )
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Say what the saved model makes of new pictures, why, and which training images they are like."""
+    from classifiers.data import check_model
+    from classifiers.embedding import stored_fingerprints
+    from classifiers.prediction.inbox import expanded
+    from classifiers.prediction.predict import predict as ask
+
+    paths = expanded(options.images, sys.stdin.buffer)
+    params, study, _ = open_study()
+    head, card = load_head()
+    check_model(card, study)
+    extractors = _extractors(params, study.blocks)
     replies = ask(
         paths,
         study,
@@ -207,25 +215,27 @@ def predict(options: argparse.Namespace) -> int:
 
 def response(options: argparse.Namespace) -> int:
     """Say how the heads answer to the same pictures redrawn, beside what was moved."""
-    from classifiers.embedding import rows_by
+    from classifiers.embedding import check_extractors, rows_with, stored_fingerprints
+    from classifiers.explanation.response import MEASURING
+    from classifiers.explanation.response import response as ask
     from classifiers.registry import head_names
-    from classifiers.response import response as ask
     from featurestore.cache import RowCache, cache_root
 
     params, study, positive = open_study()
+    extractors = _extractors(params, study.blocks)
+    check_extractors(extractors, list(study.features.columns), stored_fingerprints(RESULTS / "stores.json"))
+    extractors = {**_extractors(params, (MEASURING,)), **extractors}
     cache = RowCache(cache_root(os.environ.get("KYARA_CACHE")))
 
     def rows(name: str, images: Mapping[str, Path], root: Path) -> pd.DataFrame:
-        found, _ = rows_by(
-            name,
-            params.extractors[name],
+        return rows_with(
+            extractors[name],
             images,
             cache,
             root=root,
             max_pixels=params.data.max_pixels,
             runtime=params.runtime,
         )
-        return found
 
     names = [params.model] if options.heads is None else options.heads.split(",")
     for name in names:

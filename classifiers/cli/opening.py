@@ -97,7 +97,7 @@ def maker(params: Params, study: Study, positive: int, name: str) -> Callable[[]
 
 def load_head() -> tuple[Any, dict[str, Any]]:
     """The saved head and its card."""
-    from classifiers.artifact import load_model
+    from classifiers.persistence.artifact import load_model
 
     head, card = load_model(MODEL)
     return head, dict(card)

@@ -28,8 +28,8 @@ __all__ = ["audit", "compare", "evaluate", "final", "train"]
 def train() -> None:
     """Fit the head that ``model:`` names on the train split; write model/ and its loss curve."""
     params, study, positive = open_study()
-    from classifiers.artifact import save_model  # after what may be refused: skops takes seconds
     from classifiers.curves import write_loss
+    from classifiers.persistence.artifact import save_model  # after what may be refused: skops takes seconds
     from classifiers.train import fit_on_train, model_card
 
     head = fit_on_train(study, maker(params, study, positive, params.model)())
@@ -80,8 +80,8 @@ def evaluate() -> None:
 @fits_much
 def audit() -> None:
     """Ask what the chosen head's score is made of: split by split, identity meter, learning curve."""
-    from classifiers.leakage import leakage
-    from classifiers.learning_curve import learning_curve
+    from classifiers.leakage.leakage import leakage
+    from classifiers.leakage.learning_curve import learning_curve
 
     params, study, positive = open_study()
     make = maker(params, study, positive, params.model)
@@ -94,11 +94,11 @@ def audit() -> None:
 @fits_much
 def compare() -> None:
     """Score every head, and what tells the classes apart without the character, on the same grouped folds."""
-    from classifiers.compare import compare as score
-    from classifiers.compare import too_large
+    from classifiers.comparison.compare import compare as score
+    from classifiers.comparison.compare import too_large
+    from classifiers.comparison.shortcuts import gather, queries_of
     from classifiers.fitting import write_times
     from classifiers.registry import head_names
-    from classifiers.shortcuts import gather, queries_of
 
     params, study, positive = open_study()
     queries = queries_of(Path(params.data.root) / "metadata/sources.csv", study.keys.tolist())

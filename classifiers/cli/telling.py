@@ -87,7 +87,7 @@ def ls() -> None:
 
 def diff(options: argparse.Namespace) -> int:
     """Say whether the chosen head of one revision is better than that of another, or nobody can tell."""
-    from classifiers.difference import difference
+    from classifiers.comparison.difference import difference
 
     report = difference(Path(), options.before, options.after, common=options.common, on=options.on)
     print(report.text())

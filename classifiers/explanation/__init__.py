@@ -1,0 +1,1 @@
+"""What heads go by: importances beside chance, contributions, edited and redrawn pictures."""

@@ -1,0 +1,1 @@
+"""What a score is made of: splits that keep more and more together, recognition, the learning curve."""

@@ -1,0 +1,1 @@
+"""What the saved model makes of new pictures."""
