@@ -322,7 +322,7 @@ def test_every_finding_stands_there_with_its_verdict(full: Evidence) -> None:
         == 2
     ), "in the abstract and before the list"
     assert "No worse is not testable: no network is selected." in text[text.index("## 5") :]
-    assert "Whether these claims hold: aura and distinct." in text
+    assert "- **Whether these claims hold.** Aura and distinct: the data cannot tell" in text
     assert "Without antiheroes, where every verdict is the same:\n\n- **aura: cannot tell.**" in text
 
 

@@ -477,8 +477,8 @@ def test_limits_are_put_together_from_the_run(run: Run) -> None:
     assert "ring comes within" in said["That heads look at the character"]
     assert said["Which head is best"].startswith("mlp and logreg cannot be told apart")
     assert "would probably help" in said["What the method could reach"]
-    assert said["Findings that cannot be told from none"].startswith("angularity (hypotheses)")
-    assert said["Findings that could not be tested"] == "face training (study)."
+    assert said["Whether this claim holds"].startswith("Angularity: the data cannot tell")
+    assert said["Claims that could not be tested"] == "No face network."
     assert "9 images" in said["How it does on new series"]
     assert "12 groups are few" in said["Precise intervals"]
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from classifiers.report.unknowns import unknowns
 from classifiers.report.writing import methods, passages
 from classifiers.report.writing.breakdown import Share, by_class, by_kind, by_role
-from classifiers.report.writing.caveats import caveats
 from classifiers.report.writing.cells import (
     chosen_cells,
     digest_cells,
@@ -103,7 +103,7 @@ def model_card(evidence: Evidence, *, roles: Mapping[str, str] | None = None) ->
         "shortcut_rows": shortcut_cells(evidence),
         "ladder": Safe(" ".join(filter(None, ladder))),
         "ethics": _ethics(evidence),
-        "open": caveats(evidence),
+        "open": passages.unknowns_said(one for one in unknowns(evidence) if one.of_model),
         "licences": _licences(evidence),
         "licence_notes": _licence_notes(evidence),
         "digests": [*_file_digests(evidence), *digest_cells(evidence)],

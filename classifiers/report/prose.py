@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from classifiers.report.unknowns import unknowns
 from classifiers.report.writing import cells, explained, methods, passages
-from classifiers.report.writing.caveats import open_questions
 from classifiers.report.writing.claims import Claims, claims
 from classifiers.report.writing.facts import Board, board_of, boards, cast_of, folds_of, setting
 from classifiers.report.writing.references import Citations
@@ -88,7 +88,7 @@ def _frame(evidence: Evidence) -> dict[str, Any]:
         "groups_said": passages.groups_said(
             cast, str(setting(evidence.params, "data", "group", otherwise="series"))
         ),
-        "open": open_questions(evidence),
+        "open": passages.unknowns_said(unknowns(evidence)),
         "extras": _extras(evidence),
         "seed": passages.seed_of(evidence),
         "digests": cells.digest_cells(evidence),

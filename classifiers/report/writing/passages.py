@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from classifiers.report.writing.facts import Board, Cast, Folds, setting
@@ -26,6 +27,7 @@ from classifiers.report.writing.words import (
 
 if TYPE_CHECKING:
     from classifiers.report.evidence import Evidence
+    from classifiers.report.unknowns import Unknown
 
 __all__ = [
     "board_caption",
@@ -38,6 +40,7 @@ __all__ = [
     "seed_of",
     "shortcuts_said",
     "told",
+    "unknowns_said",
 ]
 
 Row = dict[str, Any]
@@ -228,3 +231,8 @@ def curve_said(evidence: Evidence) -> Safe:
 def seed_of(evidence: Evidence) -> Safe:
     """The seed of folds and draws."""
     return escaped(setting(evidence.params, "seed", otherwise=evidence.card.get("seed", "unknown")))
+
+
+def unknowns_said(found: Iterable[Unknown]) -> list[Safe]:
+    """What was not established, a line each."""
+    return [Safe(f"**{escaped(one.title)}.** {escaped(one.text)}") for one in found]
