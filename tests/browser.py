@@ -23,9 +23,10 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a script
 
+from classifiers.explanation.atlas import map_of, map_parquet
 from classifiers.report.evidence import Evidence, read_evidence
 from classifiers.report.html import write_report
-from featurestore.dataset import DatasetRow, write_table
+from featurestore.dataset import DatasetRow, read_dataset, write_table
 from featurestore.metadata import escape_path
 
 #: Harmless words in a browser that runs them would be a call of alert, or a new element.
@@ -90,14 +91,22 @@ class Run:
         given = {**PARAMS, **params}
         return read_evidence(self.results, self.folder / "model", self.folder / "dataset.csv", given)
 
+    def map(self, images: int = 2000) -> None:
+        """Write the map of the rows as they are now."""
+        index = read_dataset(self.folder / "dataset.csv").set_index("key")
+        keys = index.index[index["split"].isin(["train", "val"])]
+        groups = index.loc[keys]["group"].to_numpy(dtype=str)
+        place = map_of(self.features.loc[keys], groups, most=images, seed=42)
+        (self.results / "explanation/map.parquet").write_bytes(map_parquet(place))
+
     def report(self, *, workers: int = 1, images: int = 2000, **params: Any) -> Path:
+        if (self.results / "explanation/map.parquet").is_file():
+            self.map(images)
         return write_report(
             self.evidence(**params),
             results=self.results,
             root=self.folder / "data",
             features=self.features,
-            images=images,
-            seed=42,
             workers=workers,
         )
 
@@ -199,7 +208,10 @@ def small_run(
     _audit(folder, open_rows, known=known, learned=learned, n_groups=n_groups)
     if explained:
         _explained(folder, open_rows, columns, positive, finding, edit, head, known=known)
-    return Run(folder, features)
+    made = Run(folder, features)
+    if explained:
+        made.map()
+    return made
 
 
 def _pictures(

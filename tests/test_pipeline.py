@@ -20,6 +20,8 @@ import yaml
 from conftest import ROOT, encoded, picture
 from zoo_weights import MADE
 
+from classifiers.explanation.atlas import read_map
+from featurestore.dataset import read_dataset
 from featurestore.store import FeatureStore
 
 QUICK = {
@@ -148,6 +150,9 @@ def test_a_study_runs_repeats_and_takes_three_more_pictures(repository: Reposito
         "model/card.json",
     ):
         assert (r.root / name).is_file(), name
+    shown = read_map(r.root / "results/explanation/map.parquet").keys
+    index = read_dataset(r.root / "dataset.csv")
+    assert set(shown) == set(index[index["split"] != "test"]["key"]), "the test split is on no map"
 
     # again: nothing; by force: everything, and the same bytes
     assert r.stages("dvc", "repro") == []

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifiers.report import assets, atlas, thumbnails
+from classifiers.explanation import atlas
+from classifiers.report import assets, thumbnails
 from classifiers.report.evidence import DEMO_MARK
 from classifiers.report.figures import Mark, class_style, forest, literal, points
 from classifiers.report.html import write_report
@@ -373,10 +374,11 @@ def test_a_map_of_many_images_takes_whole_groups_and_says_so(fresh: Run) -> None
     assert "18 images are left out (explanation.images); whole groups were drawn." in page.text
 
 
-def test_without_features_there_is_no_map_and_the_rest_stands(fresh: Run) -> None:
+def test_without_a_map_and_features_the_rest_stands(fresh: Run) -> None:
+    (fresh.results / "explanation" / "map.parquet").unlink()
     evidence = fresh.evidence()
-    how = {"results": fresh.results, "root": fresh.folder / "data", "images": 100, "seed": 1}
-    page = Page(write_report(evidence, features=None, **how))
+    assert evidence.missing["atlas"].endswith("map.parquet; run: dvc repro explain")
+    page = Page(write_report(evidence, features=None, results=fresh.results, root=fresh.folder / "data"))
     assert "The map is not here" in page.text
     assert [attributes["id"] for attributes in page.all("section")] == SECTIONS
 

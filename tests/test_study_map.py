@@ -173,7 +173,7 @@ def test_every_finding_is_one_that_is_tested() -> None:
         for name in code(part)
     }
     assert {"distinctiveness", "handcrafted", "warm_palette"} <= named
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "classifiers").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "classifiers").rglob("*.py"))
     sources += (ROOT / "extractors" / "conventions.py").read_text(encoding="utf-8")
     for name in named:
         assert f'"{name}"' in sources, name

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from classifiers.cli.opening import (
 )
 from featurestore.console import say
 from featurestore.errors import UsageError
+from featurestore.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +56,7 @@ def _design(params: Params, study: Study) -> pd.DataFrame:
 @fits_much
 def explain() -> None:
     """Say which features the heads go by, beside chance, and how they answer to edited pixels."""
+    from classifiers.explanation.atlas import map_of, map_parquet
     from classifiers.explanation.counterfactual import counterfactuals, heads_asked
     from classifiers.explanation.explain import explain as importances
     from classifiers.plots import write_pngs
@@ -63,21 +66,32 @@ def explain() -> None:
     params, study, positive = open_study()
     how = scoring_of(params, positive)
     makers = {name: maker(params, study, positive, name) for name in head_names()}
-    told = importances(
-        study,
-        makers,
-        how,
-        name=params.model,
-        permutations=params.explanation.permutations,
-        images=params.explanation.images,
-        design=_design(params, study),
-        results=RESULTS,
-    )
-    print(told.text())
-    asked = {name: makers[name] for name in heads_asked(params.model)}
-    answered = counterfactuals(study, asked, read_edits(EDITS), how, results=RESULTS)
-    print("\n" + answered.text())
-    write_pngs(RESULTS / "explanation", {**told.figures, **answered.figures}, workers=how.workers)
+    mapped = study.rows_of("train", "val")
+    with ThreadPoolExecutor(1) as beside:  # while the heads are fitted
+        mapping = beside.submit(
+            map_of,
+            study.features.set_axis(study.keys).iloc[mapped],
+            study.groups[mapped],
+            most=params.explanation.images,
+            seed=params.seed,
+        )
+        told = importances(
+            study,
+            makers,
+            how,
+            name=params.model,
+            permutations=params.explanation.permutations,
+            images=params.explanation.images,
+            design=_design(params, study),
+            results=RESULTS,
+        )
+        print(told.text())
+        asked = {name: makers[name] for name in heads_asked(params.model)}
+        answered = counterfactuals(study, asked, read_edits(EDITS), how, results=RESULTS)
+        print("\n" + answered.text())
+        folder = RESULTS / "explanation"
+        write_pngs(folder, {**told.figures, **answered.figures}, workers=how.workers)
+        write_bytes_atomic(folder / "map.parquet", map_parquet(mapping.result()))
 
 
 def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:
@@ -161,8 +175,6 @@ def report() -> None:
         results=RESULTS,
         root=root,
         features=study.features.set_axis(study.keys),
-        images=params.explanation.images,
-        seed=params.seed,
         workers=params.runtime.workers,
     )
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser, it needs no network")

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from classifiers.explanation.atlas import Atlas, read_map
 from classifiers.report import reading
 from classifiers.report.reading import filled, needed, optional, table
 from featurestore.dataset import read_dataset
@@ -72,6 +73,8 @@ class Evidence:
         Whose they are and how they came about: head, method, note, positive, unit.
     concordance : mapping or None
         By extractor: r2, low, high, images, groups, unexplained.
+    atlas : Atlas or None
+        Where each image of train and val lies on the map.
     strips : tuple of Path
         Pictures of edited images, by name.
     missing : mapping of str to str
@@ -109,6 +112,7 @@ class Evidence:
     concordance_rows: pd.DataFrame | None
     counterfactuals: pd.DataFrame | None
     findings: pd.DataFrame | None
+    atlas: Atlas | None
     strips: tuple[Path, ...]
     missing: Mapping[str, str]
     digests: Mapping[str, str]
@@ -198,6 +202,7 @@ def _explained(results: Path, params: Mapping[str, Any], missing: dict[str, str]
     if said is not None and found["concordance"] is None:
         missing["concordance"] = str(said.get("reason") or "nothing was measured")
     found["findings"] = filled(results / "findings.csv", "findings", "findings", missing)
+    found["atlas"] = optional(folder / "map.parquet", "explain", "atlas", read_map, missing)
     found["strips"] = tuple(sorted((folder / "edits").glob("*.jpg")))
     if not found["strips"]:
         missing["strips"] = none_edited

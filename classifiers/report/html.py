@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from classifiers.report import assets, atlas, thumbnails
+from classifiers.report import assets, thumbnails
 from classifiers.report.evidence import Evidence
 from classifiers.report.opinions import Opinions, opinions
 from classifiers.report.parts import Figure, Section
 from classifiers.report.sections import (
     answer,
+    atlas,
     concordance,
     data,
     edits,
@@ -33,7 +33,6 @@ from classifiers.report.sections import (
     limits,
     reproduction,
 )
-from classifiers.report.sections import atlas as atlas_section
 from featurestore.files import write_text_atomic
 from featurestore.images import MAX_PIXELS
 
@@ -99,17 +98,6 @@ def _open_rows(evidence: Evidence, features: pd.DataFrame | None) -> pd.DataFram
     return features[[str(key) in open_keys for key in features.index]]
 
 
-def _mapped(evidence: Evidence, rows: pd.DataFrame | None, most: int, seed: int) -> pd.DataFrame | None:
-    """The rows that are on the map: all, or whole groups of them."""
-    if rows is None:
-        return None
-    group = dict(zip(evidence.dataset["key"], evidence.dataset["group"], strict=True))
-    import numpy as np
-
-    groups = np.array([group[str(key)] for key in rows.index], dtype=str)
-    return rows.iloc[atlas.chosen(groups, most, seed)]
-
-
 def _single(evidence: Evidence, said: Opinions) -> list[str]:
     """Keys of the images that are shown by themselves."""
     keys = [key for of_class in data.shown(evidence).values() for key in of_class]
@@ -133,7 +121,6 @@ def _sections(
     evidence: Evidence,
     said: Opinions,
     rows: pd.DataFrame | None,
-    place: atlas.Atlas | None,
     pictures: _Pictures,
 ) -> tuple[Section, ...]:
     strips = {path.stem: thumbnails.strip(path.read_bytes()) for path in evidence.strips}
@@ -146,7 +133,7 @@ def _sections(
         findings.section(evidence),
         edits.section(evidence, strips),
         leakage.section(evidence),
-        atlas_section.section(evidence, place, said, pictures.sheet),
+        atlas.section(evidence, said, pictures.sheet),
         errors.section(evidence, said, pictures.single),
         concordance.section(evidence, pictures.single),
         limits.section(evidence),
@@ -174,8 +161,6 @@ def write_report(
     results: Path,
     root: Path,
     features: pd.DataFrame | None,
-    images: int,
-    seed: int,
     workers: int = 0,
 ) -> Path:
     """Write ``report.html``.
@@ -187,11 +172,7 @@ def write_report(
     root : Path
         The data folder; only images of train and val are read.
     features : DataFrame of float, shape (n, d), or None
-        The joined store, index: keys. Rows of test are left out; None = no map and no contributions by value.
-    images : int
-        Images on the map at most.
-    seed : int
-        Of the map.
+        The joined store, index: keys. Rows of test are left out; None = no contributions by value.
     workers : int
         Threads that read images; 0 = one a core.
 
@@ -200,14 +181,9 @@ def write_report(
     Path
     """
     said, rows = opinions(evidence), _open_rows(evidence, features)
-    mapped = _mapped(evidence, rows, images, seed)
-    keys = [] if mapped is None else [str(key) for key in mapped.index]
-    with ThreadPoolExecutor(1) as beside:  # pictures are read while the map is made
-        reading = beside.submit(_pictures, evidence, root, _single(evidence, said), keys, workers)
-        left_out = 0 if mapped is None or rows is None else len(rows) - len(mapped)
-        place = None if mapped is None else atlas.project(mapped, seed=seed, left_out=left_out)
-        pictures = reading.result()
-    text = _page(evidence, _sections(evidence, said, rows, place, pictures))
+    mapped = [] if evidence.atlas is None else list(evidence.atlas.keys)
+    pictures = _pictures(evidence, root, _single(evidence, said), mapped, workers)
+    text = _page(evidence, _sections(evidence, said, rows, pictures))
     path = results / _FILE
     write_text_atomic(path, text)
     return path

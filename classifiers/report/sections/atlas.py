@@ -1,6 +1,6 @@
 """The map: images that measure alike lie together.
 
-Owns the colours and cards of the map's points. Refuses to project (``report.atlas``). Images of the locked
+Owns the colours and cards of the map's points. Refuses to project (``explanation.atlas``). Images of the locked
 test split are not on it.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.report.atlas import Atlas
+from classifiers.explanation.atlas import Atlas
 from classifiers.report.evidence import Evidence
 from classifiers.report.figures import axis, class_style, points
 from classifiers.report.opinions import Opinions
@@ -122,7 +122,7 @@ def _figure(evidence: Evidence, atlas: Atlas, opinions: Opinions, sheet: Sheet) 
     )
 
 
-def section(evidence: Evidence, atlas: Atlas | None, opinions: Opinions, sheet: Sheet | None) -> Section:
+def section(evidence: Evidence, opinions: Opinions, sheet: Sheet | None) -> Section:
     """The map in four views.
 
     Parameters
@@ -131,6 +131,7 @@ def section(evidence: Evidence, atlas: Atlas | None, opinions: Opinions, sheet: 
         Thumbnails in the order of the map's keys.
     """
     values: dict[str, Any] = {"figure": None, "method": "", "left_out": 0, "sheet": "", "learned": ""}
+    atlas = evidence.atlas
     if atlas is not None and sheet is not None and len(atlas.keys):
         values = {
             "figure": _figure(evidence, atlas, opinions, sheet),

@@ -1,13 +1,15 @@
 """A map of the images: rows of many columns as points of a plane.
 
-Owns which images are on it and where each lies. Refuses to know labels and predictions; the locked test split
-is kept away from it by whoever calls. It is the one thing in this package that is computed and not read.
+Owns ``map.parquet`` in ``results/explanation``: which images are on it and where each lies. Refuses to know
+labels and predictions; the locked test split is kept away from it by whoever calls.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Atlas", "chosen", "project"]
+__all__ = ["Atlas", "chosen", "map_of", "map_parquet", "project", "read_map"]
 
 _COMPONENTS: Final = 30
 #: Below, neighbours say nothing that the first two components do not.
@@ -128,6 +130,41 @@ def project(features: pd.DataFrame, *, seed: int, left_out: int = 0) -> Atlas:
         xy = TSNE(2, perplexity=near, init="pca", random_state=seed, n_jobs=1).fit_transform(parts)
     how = f"t-SNE (perplexity {near}) of {parts.shape[1]} principal components of {said}"
     return Atlas(keys, _unit(xy.astype(np.float64)), how, left_out)
+
+
+def map_of(features: pd.DataFrame, groups: npt.NDArray[Any], *, most: int, seed: int) -> Atlas:
+    """`project` of all rows, or of `chosen` ones where there are more than ``most``."""
+    kept = chosen(groups, most, seed)
+    return project(features.iloc[kept], seed=seed, left_out=len(features) - len(kept))
+
+
+def map_parquet(atlas: Atlas) -> bytes:
+    """As Parquet: key, x and y, one row an image; the metadata say method and left_out."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    x, y = atlas.xy.T
+    table = pa.table({"key": list(atlas.keys), "x": x, "y": y})
+    said = {"method": atlas.method, "left_out": str(atlas.left_out)}
+    stream = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(said), stream)
+    return stream.getvalue()
+
+
+def read_map(path: Path) -> Atlas:
+    """What `map_parquet` wrote.
+
+    Raises
+    ------
+    ValueError, KeyError, OSError
+        If it is not that.
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    said = table.schema.metadata or {}
+    xy = np.column_stack([table["x"].to_numpy(), table["y"].to_numpy()])
+    return Atlas(tuple(table["key"].to_pylist()), xy, said[b"method"].decode(), int(said[b"left_out"]))
 
 
 def _unit(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
