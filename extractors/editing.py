@@ -166,7 +166,7 @@ def _extract(
     size = runtime.batch_size or (extractor.batch_size() if isinstance(extractor, Staged) else _BATCH)
     batches = [range(i, min(i + size, len(shown))) for i in range(0, len(shown), size)]
     values = np.full((len(shown), len(extractor.spec.columns)), np.nan, np.float32)
-    start, done, told = time.monotonic(), 0, False
+    start, done, first, told = time.monotonic(), 0, 0, False
     bar = tqdm(total=len(shown), desc=f"{name}, edited", unit="image", disable=not sys.stderr.isatty())
     with bar:
         for batch, rows in engine.run(
@@ -176,9 +176,11 @@ def _extract(
             values[batch.start : batch.stop] = rows.values
             bar.update(len(batch))
             done += len(batch)
+            if not first:  # what compiles or loads with the first batch says nothing of the others
+                first, start = done, time.monotonic()
             passed = time.monotonic() - start
             if passed > _SURE_S and not told:
-                told, left = True, passed * (len(shown) / done - 1)
+                told, left = True, passed / (done - first) * (len(shown) - done)
                 if left > _LONG_S:
                     said = "%s: about %d minutes for %d more rows; explanation.edited makes them fewer"
                     log.info(said, name, math.ceil(left / 60), len(shown) - done)

@@ -138,7 +138,7 @@ def test_what_was_stored_differently_is_taken_out(tmp_path: Path) -> None:
     assert found.bare is not None
     assert found.bare > 0.6
     assert found.verdict == "cannot tell"
-    assert f"({found.bare:+.2f} without the technical columns" in found.sentence
+    assert f"({found.bare:.2f} without the technical columns" in found.sentence
 
 
 def test_a_role_that_is_the_file_format_cannot_be_told_from_it(tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ def test_annotations_are_a_family_of_their_own_without_a_direction(tmp_path: Pat
     report = run(s, tmp_path, annotations=numbers)
     found = by_name(report, "annotations")
     assert {name: one.verdict for name, one in found.items()} == {
-        "warmth": "supported",
+        "warmth": "differs",
         "null": "cannot tell",
         "is_villain": "not testable",
-        "gaps": "supported",
+        "gaps": "differs",
         "unknown": "not testable",
     }
     assert found["warmth"].effect == pytest.approx(-1.4, abs=0.35)
@@ -205,7 +205,7 @@ def test_many_annotations_get_as_many_exchanges_as_holm_needs(tmp_path: Path) ->
     numbers = pd.DataFrame({f"n{i}": rng.normal(size=240) for i in range(25)})
     numbers["planted"] = rng.normal(size=240) + 2.0 * (s.labels == "villain")
     found = by_name(run(s, tmp_path, annotations=numbers, draws=99), "annotations")
-    assert found["planted"].verdict == "supported"  # of 100 exchanges the smallest p times 26 would be 0.26
+    assert found["planted"].verdict == "differs"  # of 100 exchanges the smallest p times 26 would be 0.26
 
 
 # ---------------------------------------------------------------- casts
@@ -382,7 +382,13 @@ def test_every_finding_is_a_row_with_the_agreed_columns(tmp_path: Path) -> None:
         "groups", "sentence",
     ]  # fmt: skip
     assert [row["family"] for row in rows] == ["hypotheses"] * 7 + ["study"] * 3
-    assert {row["verdict"] for row in rows} <= {"supported", "opposite", "cannot tell", "not testable"}
+    assert {row["verdict"] for row in rows} <= {
+        "supported",
+        "opposite",
+        "differs",
+        "cannot tell",
+        "not testable",
+    }
     for row, one in zip(rows, report.rows, strict=True):
         assert row["sentence"] == one.sentence
         assert one.sentence[0].isupper()
@@ -411,7 +417,7 @@ def test_holm_corrects_step_by_step_and_leaves_the_untested_alone() -> None:
         "cannot tell",
         "opposite",
     ]
-    assert corrected([replace(rows[4], directed=False)])[0].verdict == "supported"
+    assert corrected([replace(rows[4], directed=False)])[0].verdict == "differs"
     assert corrected([replace(rows[0], effect=0.8, alike=1.0)])[0].verdict == "opposite"
 
 

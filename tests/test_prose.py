@@ -73,7 +73,7 @@ family,finding,cast,what,effect,low,high,p,p_holm,verdict,images,groups,sentence
 hypotheses,shadow_density,all,sd,0.5,0.1,0.9,0.01,0.02,supported,48,16,Images of villain have more shadow.
 hypotheses,aura,all,sd,0.1,-0.1,0.3,0.4,0.4,cannot tell,48,16,Images cannot be told apart by an aura.
 hypotheses,aura,without antiheroes,sd,0.1,-0.1,0.3,0.4,0.4,cannot tell,40,16,"Without antiheroes, neither."
-annotations,scars,all,sd,1.0,0.5,1.5,0.01,0.01,supported,48,16,Images of villain have more scars.
+annotations,scars,all,sd,1.0,0.5,1.5,0.01,0.01,differs,48,16,Images of villain have more scars.
 study,distinct,all,ratio of distances,1.1,0.9,1.3,0.3,0.3,cannot tell,48,16,It cannot be told.
 study,no worse,all,AUC,,,,,,not testable,48,16,No worse is not testable: no network is selected.
 """
@@ -294,6 +294,16 @@ def test_the_numbers_are_those_of_the_evidence(full: Evidence) -> None:
     assert "R²" in text
 
 
+def test_every_fence_stands_on_a_line_of_its_own(full: Evidence) -> None:
+    for text in documents(full):
+        fences = [line for line in text.splitlines() if "```" in line]
+        assert fences
+        assert len(fences) % 2 == 0
+        for opened, closed in zip(fences[::2], fences[1::2], strict=True):
+            assert re.fullmatch(r"```[a-z]*", opened)
+            assert closed == "```"
+
+
 def test_the_first_paragraph_says_what_must_be_known_first(
     full: Evidence, case: tuple[str, Evidence]
 ) -> None:
@@ -312,8 +322,7 @@ def test_every_finding_stands_there_with_its_verdict(full: Evidence) -> None:
     assert full.findings is not None
     for row in full.findings.to_dict("records"):
         title = row["finding"].replace("_", " ")
-        verdict = "differs" if row["family"] == "annotations" else row["verdict"]
-        assert f"- **{title}: {verdict}.** {row['sentence']}\n" in text
+        assert f"- **{title}: {row['verdict']}.** {row['sentence']}\n" in text
     assert (
         text.count(
             "Of four claims, one is supported (shadow density), two cannot be told either way and one cannot be "

@@ -219,7 +219,7 @@ def test_the_answer_says_what_must_be_known_first(page: Page) -> None:
     assert "SHORTCUT: ring has an auc of 0.820" in first
     assert "in 80 of 100 pairs (AUC 0.800, 95% interval [0.720, 0.860])" in first
     assert "mlp ranks first of 2 heads and cannot be told from logreg" in first
-    assert "1 is supported (shadow density); 1 is not told from none (angularity)" in first
+    assert "1 is supported (more shadow); 1 is not told from none (angularity)" in first
     assert "The test split (9 images) is locked" in first
 
 

@@ -56,6 +56,8 @@ def _design(params: Params, study: Study) -> pd.DataFrame:
 @fits_much
 def explain() -> None:
     """Say which features the heads go by, beside chance, and how they answer to edited pixels."""
+    import sklearn.manifold  # noqa: F401  (before a second thread begins: two cannot import it at once)
+
     from classifiers.explanation.atlas import map_of, map_parquet
     from classifiers.explanation.counterfactual import counterfactuals, heads_asked
     from classifiers.explanation.explain import explain as importances
@@ -67,7 +69,19 @@ def explain() -> None:
     how = scoring_of(params, positive)
     makers = {name: maker(params, study, positive, name) for name in head_names()}
     mapped = study.rows_of("train", "val")
-    with ThreadPoolExecutor(1) as beside:  # while the heads are fitted
+    told = importances(
+        study,
+        makers,
+        how,
+        name=params.model,
+        permutations=params.explanation.permutations,
+        images=params.explanation.images,
+        design=_design(params, study),
+        results=RESULTS,
+    )
+    print(told.text())
+    asked = {name: makers[name] for name in heads_asked(params.model)}
+    with ThreadPoolExecutor(1) as beside:  # while the processes fit heads and draw
         mapping = beside.submit(
             map_of,
             study.features.set_axis(study.keys).iloc[mapped],
@@ -75,18 +89,6 @@ def explain() -> None:
             most=params.explanation.images,
             seed=params.seed,
         )
-        told = importances(
-            study,
-            makers,
-            how,
-            name=params.model,
-            permutations=params.explanation.permutations,
-            images=params.explanation.images,
-            design=_design(params, study),
-            results=RESULTS,
-        )
-        print(told.text())
-        asked = {name: makers[name] for name in heads_asked(params.model)}
         answered = counterfactuals(study, asked, read_edits(EDITS), how, results=RESULTS)
         print("\n" + answered.text())
         folder = RESULTS / "explanation"
@@ -221,7 +223,9 @@ def predict(options: argparse.Namespace) -> int:
     )
     for one in replies.unusable:
         say(one)
-    print(replies.json() if options.json else replies.text())
+    said = replies.json() if options.json else replies.text()
+    if said:
+        print(said)
     return replies.exit_code
 
 

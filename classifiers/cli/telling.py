@@ -64,8 +64,10 @@ def show() -> None:
         if not (RESULTS / name).exists():
             raise MissingData(f"no {RESULTS / name}; run: dvc repro")
     print_scores(json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8")))
-    print("\n" + (RESULTS / "leaderboard.md").read_text(encoding="utf-8"))
+    print("\n" + (RESULTS / "leaderboard.md").read_text(encoding="utf-8").replace("**", ""))
     warn_of_test()
+    if (RESULTS / "report.html").exists():
+        print(f"all of it on one page, with the reasons: {RESULTS / 'report.html'}")
 
 
 def compare_lock() -> int:

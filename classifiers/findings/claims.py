@@ -46,7 +46,7 @@ __all__ = [
 SATURATION: Final = {"saturation": {"saturation_mean": -1}}
 
 #: Hypothesis -> what an image has where the convention is met, where it is not, and the topic.
-_WORDS: Final = {
+WORDS: Final = {
     "warm_palette": ("a cooler palette", "a warmer palette", "the palette's warmth"),
     "edge_sharpness": ("sharper edges", "softer edges", "the sharpness of edges"),
     "shadow_density": ("more shadow", "less shadow", "shadow"),
@@ -167,7 +167,7 @@ def _standardised(values: Floats) -> Floats | None:
 
 def _by_convention(cast: Cast, name: str, signs: Mapping[str, int]) -> _Outcome:
     """The mean of a hypothesis' signed columns, as in `extractors.conventions`."""
-    words, nothing = _WORDS[name], np.full(len(cast.study.keys), np.nan)
+    words, nothing = WORDS[name], np.full(len(cast.study.keys), np.nan)
     of = _signed(signs)
     if cast.design is None:
         reason = "no design columns; run: dvc exp run -S 'features=[design]'"

@@ -40,6 +40,8 @@ ANNOTATIONS: Final = "annotations"
 STUDY: Final = "study"
 
 SUPPORTED: Final = "supported"
+#: Of what nobody claimed a direction.
+DIFFERS: Final = "differs"
 OPPOSITE: Final = "opposite"
 CANNOT_TELL: Final = "cannot tell"
 NOT_TESTABLE: Final = "not testable"
@@ -72,7 +74,7 @@ class Finding:
         With the ends of the 95% interval.
     p, p_holm : float or None
         Two-sided, before and after Holm's correction.
-    verdict : {"supported", "opposite", "cannot tell", "not testable"}
+    verdict : {"supported", "opposite", "differs", "cannot tell", "not testable"}
     images, groups : int
     sentence : str
     of : str
@@ -84,7 +86,7 @@ class Finding:
     alike : float
         The effect that means no difference: 0, or 1 of a ratio.
     directed : bool
-        Whether an effect above `alike` is what is claimed; else any difference is.
+        Whether an effect above `alike` is what is claimed; else nothing is.
     """
 
     family: str
@@ -126,7 +128,8 @@ def corrected(found: Sequence[Finding]) -> list[Finding]:
         largest = max(largest, min(1.0, (len(tested) - rank) * (one.p or 0.0)))
         verdict = CANNOT_TELL
         if largest < ALPHA and one.effect is not None and one.effect != one.alike:
-            verdict = SUPPORTED if one.effect > one.alike or not one.directed else OPPOSITE
+            expected = SUPPORTED if one.effect > one.alike else OPPOSITE
+            verdict = expected if one.directed else DIFFERS
         done[i] = replace(one, p_holm=largest, verdict=verdict)
     return done
 
@@ -175,7 +178,7 @@ def difference_said(one: Finding, more: str, less: str, topic: str, sides: tuple
         if one.directed:
             text += f", {'as convention says' if effect > 0 else 'against what convention says'}"
     if one.bare is not None and abs(one.bare - effect) >= _MOVED:
-        text += f" ({one.bare:+.2f} without the technical columns, {effect:+.2f} with them)"
+        text += f" ({one.bare if effect >= 0 else -one.bare:.2f} without the technical columns)"
     return text
 
 

@@ -128,6 +128,11 @@ def _of_splits(evidence: Evidence) -> Iterator[Unknown]:
     for _, row in evidence.leakage.iterrows():
         if row["part"] == "identity" and row["what"] == "both" and row["note"]:
             yield Unknown("How much is recognition", _sentence(row["note"]))
+        elif row["part"] == "identity" and row["what"] == "both" and known(row["share"]):
+            yield Unknown(
+                "That the score image by image is all design",
+                f"Recognising what belongs together would explain about {row['share']:.0%} of it.",
+            )
 
 
 def _of_claims(evidence: Evidence) -> Iterator[Unknown]:
@@ -164,7 +169,8 @@ def _always(evidence: Evidence) -> Iterator[Unknown]:
         "Labels and looks were observed together. An importance or an answer to changed pixels is a property "
         "of a head: it says what the head answers, not why anyone draws so.",
     )
-    if not any(store["extractor"] in _NETWORKS for store in evidence.stores):
+    networks = any(store["extractor"] in _NETWORKS for store in evidence.stores)
+    if not networks and "concordance" not in evidence.missing:
         yield Unknown(
             "Anything about networks", "No network is among the features of this run.", of_model=False
         )

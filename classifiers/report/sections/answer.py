@@ -5,8 +5,9 @@ Owns the choice of what a reader must know first. Refuses to measure.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from classifiers.findings.claims import WORDS
 from classifiers.report.evidence import Evidence
 from classifiers.report.parts import Section, counted, ends, known, listed, score, short
 from classifiers.report.sections.contributions import contributions, largest
@@ -14,6 +15,8 @@ from classifiers.report.sections.edits import answered
 from classifiers.report.sections.leaderboard import first_table
 
 __all__ = ["asked", "section", "tallied"]
+
+_SMALL_P: Final = 0.05
 
 
 def asked(evidence: Evidence) -> str:
@@ -92,14 +95,45 @@ def _ranked(evidence: Evidence) -> str:
     whole = len(alike) == len(heads) - 1 and len(alike) > 1
     rest = "any of the others" if whole else listed(alike, 6)
     said = f"{best} ranks first of {len(heads)} heads and cannot be told from {rest}"
-    return f"{said}: the order among them may be luck."
+    low = heads.iloc[0]["auc_corrected_low"]
+    chance = " Corrected for the pick its interval reaches chance." if known(low) and low <= 0.51 else ""
+    return f"{said}: the order among them may be luck.{chance}"
+
+
+def _beyond(evidence: Evidence) -> str:
+    """Whether shuffling a column costs the chosen head more than shuffled labels would make it."""
+    if evidence.importance is None:
+        return ""
+    own = evidence.importance
+    own = own[(own["method"] == "permutation") & own["level"].isin(["column", "block"]) & own["p"].notna()]
+    n = int((own["p"] < _SMALL_P).sum())
+    if not len(own):
+        return ""
+    told = "none" if not n else f"{n}"
+    return (
+        f"; of {counted(len(own), 'column')} shuffled one at a time, {told} cost it more than chance explains"
+    )
+
+
+def _recognised(evidence: Evidence) -> str:
+    """How much of the score may be recognition."""
+    for _, row in evidence.leakage.iterrows():
+        if row["part"] == "identity" and row["what"] == "both" and known(row["share"]):
+            return (
+                f"Asked image by image, recognising what belongs together would explain about "
+                f"{row['share']:.0%} of what {evidence.head} has above chance; the scores here keep it together."
+            )
+    return ""
 
 
 def _explained(evidence: Evidence) -> str:
     """What the chosen head goes by, and what moves its answer."""
     parts, found = [], contributions(evidence)
     if found is not None and found.shape[1] > 2:
-        parts.append(f"What contributes most to its score are {listed(map(short, largest(found)[:3]))}.")
+        parts.append(
+            f"What contributes most to what {evidence.head} says are "
+            f"{listed(map(short, largest(found)[:3]))}{_beyond(evidence)}."
+        )
     moved = {edit: said for edit, said in answered(evidence).items() if said in ("rises", "falls")}
     if moved:
         named = [f"{edit.replace('_', ' ')} ({said})" for edit, said in moved.items()]
@@ -108,6 +142,12 @@ def _explained(evidence: Evidence) -> str:
             f"with more {listed(named)}."
         )
     return " ".join(parts)
+
+
+def _named(finding: str, verdict: str) -> str:
+    """A hypothesis by what images of the positive class have, where that was told; else by its topic."""
+    more, less, topic = WORDS.get(finding, (finding.replace("_", " "),) * 3)
+    return {"supported": more, "opposite": less}.get(verdict, topic)
 
 
 def tallied(evidence: Evidence, family: str = "hypotheses") -> str:
@@ -125,10 +165,11 @@ def tallied(evidence: Evidence, family: str = "hypotheses") -> str:
         ("cannot tell", "not told from none"),
         ("not testable", "not testable here"),
     ):
-        names = [str(name).replace("_", " ") for name in own[own["verdict"] == verdict]["finding"]]
+        names = [_named(str(name), verdict) for name in own[own["verdict"] == verdict]["finding"]]
         if names:
             parts.append(f"{len(names)} {'is ' if len(names) == 1 else 'are '}{said} ({listed(names)})")
-    return f"Of {counted(len(own), 'hypothesis', 'hypotheses')}, {'; '.join(parts)}."
+    asked = f"Of {counted(len(own), 'hypothesis', 'hypotheses')} about “{evidence.positive}”"
+    return f"{asked}, {'; '.join(parts)}."
 
 
 def section(evidence: Evidence) -> Section:
@@ -138,6 +179,7 @@ def section(evidence: Evidence) -> Section:
     paragraphs = [
         _scored(evidence),
         _ranked(evidence),
+        _recognised(evidence),
         _explained(evidence),
         tallied(evidence),
         test if locked else "",

@@ -25,7 +25,7 @@ _FAMILIES: Final = {
     "annotations": (
         "What was drawn",
         "Numbers of the user's own table beside the roles: what went into the pictures, not what was "
-        "measured in them. No head sees them; “supported” means that roles differ.",
+        "measured in them. No head sees them, and no direction was expected: a positive effect is more of it.",
     ),
     "study": (
         "The study's other claims",
@@ -35,6 +35,7 @@ _FAMILIES: Final = {
 _STYLES: Final = {
     "supported": ("@c2", "circle"),
     "opposite": ("@c1", "diamond"),
+    "differs": ("@c0", "circle"),
     "cannot tell": ("@muted", "circle-open"),
 }
 
@@ -48,7 +49,7 @@ def _says(row: Any) -> str:
     return f"{row['what']}: {signed(row['effect'])} {ends(row['low'], row['high'])}{p}; {row['verdict']}"
 
 
-def _figure(own: pd.DataFrame, place: int, title: str) -> Figure | None:
+def _figure(own: pd.DataFrame, family: str, place: int, title: str) -> Figure | None:
     """Effects with intervals; only where they share a unit, and there is something to see."""
     seen = own[own["effect"].notna() & own["verdict"].isin(list(_STYLES))]
     if seen["finding"].nunique() < 2 or seen["what"].nunique() > 1:
@@ -60,7 +61,9 @@ def _figure(own: pd.DataFrame, place: int, title: str) -> Figure | None:
             Mark(_title(row), row["effect"], row["low"], row["high"], row["verdict"], _says(row))
             for _, row in part.iterrows()
         ]  # fmt: skip
-        traces, layout, height = forest(rows, _STYLES, title=str(seen["what"].iloc[0]), at=0.0)
+        what = str(seen["what"].iloc[0])
+        what += ", in the direction that convention expects" if family == "hypotheses" else ""
+        traces, layout, height = forest(rows, _STYLES, title=what, at=0.0)
         views.append(View("the whole cast" if cast == "all" else str(cast), traces, layout))
     says = "A line that crosses the dashed one at 0 cannot be told from no effect by its interval alone."
     return Figure(f"effects-{place}", f"{title}: effects", says, tuple(views), height=height, choice="cast")
@@ -103,7 +106,7 @@ def _family(own: pd.DataFrame, family: str, place: int) -> dict[str, Any]:
         for cast in dict.fromkeys(own["cast"])
     ]  # fmt: skip
     return {
-        "title": title, "note": note, "said": said, "table": table, "figure": _figure(own, place, title),
+        "title": title, "note": note, "said": said, "table": table, "figure": _figure(own, family, place, title),
         "annotations": family == "annotations",
     }  # fmt: skip
 

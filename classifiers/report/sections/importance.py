@@ -112,13 +112,19 @@ def _numbers(own: pd.DataFrame, title: str, positive: str) -> Table:
     return Table(title, header, rows, "tttnnnnnnt")
 
 
-def _figure(found: pd.DataFrame, level: str, title: str, positive: str) -> Figure | None:
+def _of_another(own: pd.DataFrame, method: str, chosen: str) -> bool:
+    """Whether a method speaks of another head than the chosen one."""
+    heads = set(own[own["method"] == method]["head"]) - {""}
+    return bool(heads) and chosen not in heads
+
+
+def _figure(found: pd.DataFrame, level: str, title: str, positive: str, chosen: str) -> Figure | None:
     own = found[found["level"].isin(["column", "block"]) if level == "column" else found["level"] == level]
     if not len(own):
         return None
     colours = _group_styles(own["group"].tolist())
     views, most = [], 0
-    for method, said in _METHODS.items():
+    for method, said in sorted(_METHODS.items(), key=lambda one: _of_another(own, one[0], chosen)):
         rows = own[own["method"] == method]
         if len(rows):
             head = next((h for h in rows["head"] if h), "")
@@ -151,7 +157,10 @@ def section(evidence: Evidence, features: pd.DataFrame | None) -> Section:
     positive = evidence.positive
     if evidence.importance is not None:
         levels = {"column": "Importance of columns", **{k: f"{v}, together" for k, v in _LEVELS.items()}}
-        made = (_figure(evidence.importance, level, title, positive) for level, title in levels.items())
+        made = (
+            _figure(evidence.importance, level, title, positive, evidence.head)
+            for level, title in levels.items()
+        )
         figures = [figure for figure in made if figure]
     values = {
         "figures": figures,

@@ -74,7 +74,9 @@ def section(evidence: Evidence) -> Section:
     """Params, digests, commands, citation."""
     changed, everything = _changed(evidence.params)
     digests = Table("What the results stand on", ("what", "digest"), tuple(evidence.digests.items()), "tw")
-    data = "python -m collection demo --seed 42 --n 300 --out data" if evidence.demo else "dvc pull data"
+    data = (
+        "python -m collection demo --seed 42 --n 300 --out data --force" if evidence.demo else "dvc pull data"
+    )
     values = {
         "changed": changed,
         "params": everything,

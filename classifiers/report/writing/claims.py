@@ -111,10 +111,7 @@ def _line(row: Row) -> Safe:
         said = f"{escaped(row['what'])}{size}."
     else:
         said = f"{escaped(sentence)}{'' if sentence.endswith(('.', '!', '?')) else '.'}"
-    verdict = row["verdict"]
-    if row["family"] == "annotations" and verdict in ("supported", "opposite"):
-        verdict = "differs"  # nobody claimed a direction
-    title = escaped(f"{spaced(row['finding'])}: {verdict}.")
+    title = escaped(f"{spaced(row['finding'])}: {row['verdict']}.")
     return Safe(f"**{title}** {said}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -264,12 +264,25 @@ def rendered(template: str, values: Mapping[str, Any], functions: Mapping[str, C
         **functions,
     }  # fmt: skip
     made = environment.get_template(template).render(values)
-    return "\n\n".join(_reflowed(part) for part in re.split(r"\n\s*\n", made) if part.strip()) + "\n"
+    return "\n\n".join(_reflowed(part) for part in _parts(made)) + "\n"
 
 
-def _reflowed(part: str) -> str:
+def _parts(text: str) -> Iterator[list[str]]:
+    """Lines of each paragraph; a fenced block is one, whatever lines it leaves blank."""
+    lines: list[str] = []
+    fenced = False
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("```"):
+            fenced = not fenced
+        if line.strip() or fenced:
+            lines.append(line.rstrip())
+        elif lines:
+            yield lines
+            lines = []
+
+
+def _reflowed(lines: list[str]) -> str:
     """A paragraph on one line; what is laid out in lines (a table, a list, code) as it is."""
-    lines = [line.rstrip() for line in part.strip("\n").splitlines()]
     if re.match(r"\s*(\||- |```|@|    )", lines[0]):
-        return "\n".join(line for line in lines if line)
+        return "\n".join(lines)
     return " ".join(" ".join(lines).split())
