@@ -36,7 +36,7 @@ class MeanColour:
         dark = values.mean(axis=1) < 20
         values[dark], status[dark] = np.nan, Status.NO_FACE
         if self.fail_at is not None and self.n_images >= self.fail_at:
-            values[-1, 1] = np.inf
+            values[-1], status[-1] = (0, np.inf, 0), Status.OK
         return Rows(values, status)
 
 
