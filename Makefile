@@ -7,13 +7,14 @@ UV_VERSION := 0.13.9
 export PATH := $(abspath $(BIN)):$(PATH)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup setup-all data repro study back test test-all check bench lock compare-lock clean
+.PHONY: help setup setup-all data repro study tables back test test-all check bench lock compare-lock clean
 
 help:
 	@echo "make setup         the core environment in $(VENV) (no torch)"
 	@echo "make setup-all     everything: neural extractors, collection, clusters, test tools"
 	@echo "make repro         set up, get the demo cast, run the pipeline, print the tables"
 	@echo "make study DIR=...  the same on your own folder of <label>/*.png (POSITIVE=label)"
+	@echo "make tables        every table anew from shared rows, without images (docs/replication.md)"
 	@echo "make back          undo an experiment: params, results and data as they are in the last commit"
 	@echo "make test          set up and run every test but the slow ones; make test-all runs those too"
 	@echo "make check         ruff, mypy, import-linter"
@@ -56,6 +57,12 @@ study: setup
 	$(BIN)/dvc repro
 	@$(BIN)/python -m classifiers show
 	@echo 'commit it before experiments, which compare with the last commit: git commit -am "My pictures"'
+
+tables: setup
+	$(BIN)/python -m featurestore fuse
+	for command in train evaluate audit compare explain findings report; do \
+	  $(BIN)/python -m classifiers $$command > /dev/null || exit $$?; done
+	@$(BIN)/python -m classifiers show
 
 # git believes a file of the same length unchanged after `dvc exp run -S seed=43`; a new time stamp makes it look.
 back: setup

@@ -15,18 +15,23 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from collection.demo import DEMO_MARK
+from collection.provenance import Source, read_sources, write_sources
 from featurestore.dataset import cell
 from featurestore.errors import DataError, MissingData, UsageError
-from featurestore.files import write_text_atomic
+from featurestore.files import sha256_of, write_text_atomic
 from featurestore.images import EXTENSIONS
 from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, read_table
 from featurestore.scan import find_files
 
-__all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
+__all__ = ["BY_KEY", "Imported", "check_positive", "import_folder", "set_positive", "swap", "write_template"]
+
+#: Decisions that are known by the bytes of a picture: they hold wherever it turns up again.
+BY_KEY = ("metadata/rejected.csv", "metadata/accepted.csv")
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,10 @@ def _differs(new: Path, old: Path) -> bool:
     return old.exists() and new.read_bytes() != old.read_bytes()
 
 
-def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
-    """Both tables under the union of their columns, one row a file; None if there is no new table.
+def _merged_table(
+    name: str, required: Sequence[str], old: Path, new: Path, *, by: str = "file"
+) -> str | None:
+    """Both tables under the union of their columns, one row a file (or key); None if there is no new table.
 
     Where both say something the new one is right; an empty cell says nothing.
     """
@@ -108,7 +115,7 @@ def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> s
     by_file: dict[str, dict[str, str]] = {}
     for root in (old, new):
         for row in read_table(root / name, required) if (root / name).exists() else ():
-            known = by_file.setdefault(row["file"].removeprefix("images/"), {})
+            known = by_file.setdefault(row[by].removeprefix("images/"), {})
             known |= {column: text for column, text in row.items() if text or column not in known}
     rows = list(by_file.values())
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -151,27 +158,77 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
             shutil.copytree(root, staging)
         staging.mkdir(parents=True, exist_ok=True)
         _copy(images, files, staging, root)
-        tables = _metadata(source, root if not replace else staging, staging)
+        tables = _metadata(source, root if not replace else staging, staging, files)
         facts_of(find_files(staging), staging, group_from=None)  # a bad table is told before anything changes
         n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
-        _swap(staging, root)
+        swap(staging, root)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Imported({label: n_images[label] for label in sorted({f.parts[0] for f in files})}, tables)
 
 
-def _metadata(source: Path, old: Path, staging: Path) -> tuple[str, ...]:
-    """Write the tables that ``source`` brings into ``staging``; returns their names."""
+def _metadata(source: Path, old: Path, staging: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Write the tables that ``source`` brings, and where pictures are from, into ``staging``; their names."""
     written = []
     for name, required in ((CHARACTERS, ["file"]), (LABELS, ["file", "label"])):
         text = _merged_table(name, required, old, source)
         if text is not None:
             write_text_atomic(staging / name, text)
             written.append(name)
+    for name in BY_KEY:
+        text = _merged_table(name, ["key"], old, source, by="key")
+        if text is not None:
+            write_text_atomic(staging / name, text)
+            written.append(name)
+    _record(source, staging, files)
     return tuple(written)
 
 
-def _swap(staging: Path, root: Path) -> None:
+def _record(source: Path, staging: Path, files: Sequence[Path]) -> None:
+    """A row of the record for each picture: the source's own where it has one, else what is known here."""
+    told = {row.key: row for row in read_sources(source) if row.key}
+    before = read_sources(staging)
+    rows = {row.key: row for row in before if row.key}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {}
+    if (staging / CHARACTERS).is_file():
+        about = {
+            row["file"].removeprefix("images/"): row for row in read_table(staging / CHARACTERS, ["file"])
+        }
+    for file in files:
+        name = escape_path(file.as_posix())
+        key = sha256_of(staging / "images" / file)
+        facts = about.get(name, {})
+        known = told.get(key) or rows.get(key)
+        if known is not None:
+            rows[key] = replace(known, file=f"images/{name}")
+            continue
+        rows[key] = Source(
+            key=key,
+            file=f"images/{name}",
+            character=facts.get("character", ""),
+            series=facts.get("series", ""),
+            role=facts.get("role", ""),
+            label_source="name of the folder",
+            provider="folder",
+            query="",
+            rank="",
+            page="",
+            url=name,
+            final_url="",
+            time=now,
+            status="",
+            licence=facts.get("licence", ""),
+            opt_out="",
+            original=key,
+            crop="",
+            box="",
+            reason="",
+        )
+    write_sources(staging, [*(row for row in before if not row.key), *rows.values()])
+
+
+def swap(staging: Path, root: Path) -> None:
     """Put ``staging`` in the place of ``root``; what was there goes last."""
     old = root.with_name(f".{root.name}-old-{uuid.uuid4().hex}")
     if root.exists():

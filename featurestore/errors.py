@@ -67,6 +67,7 @@ class Reason(enum.StrEnum):
     TOO_SMALL = "too_small"  # a side below the smallest that features make sense for
     CORRUPT = "corrupt"  # the right format, but truncated or damaged
     TRANSPARENT = "transparent"  # nothing but transparency
+    REJECTED = "rejected"  # a curator's decision: its key stands in metadata/rejected.csv
 
 
 class KyaraError(Exception):

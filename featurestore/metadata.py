@@ -1,27 +1,28 @@
 """What stands beside the images: characters.csv, labels.csv, folders, patterns.
 
-Owns reading them and saying which row is wrong. Every path is relative to the data folder, with
-``/``. Refuses to know pixels and splits.
+Owns finding what each row speaks of, and saying which row is wrong. Every path is relative to the data
+folder, with ``/``. Refuses to know pixels, splits and what a curator turned away (``rejections``).
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
+import logging
 import os
 import re
-import stat
 import unicodedata
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from featurestore.errors import MetadataError
+from featurestore.errors import ImageRejected, MetadataError
+from featurestore.images import read_image_file
+from featurestore.tables import checked_key, read_table
 
 __all__ = [
     "Facts",
+    "Names",
     "escape_path",
     "facts_of",
     "is_formula",
@@ -31,7 +32,8 @@ __all__ = [
     "unescape_path",
 ]
 
-_MAX_BYTES = 64 << 20
+log = logging.getLogger(__name__)
+
 CHARACTERS = "metadata/characters.csv"
 LABELS = "metadata/labels.csv"
 
@@ -40,8 +42,6 @@ FORMULA_LABEL = "a spreadsheet would compute it, for it begins with a formula's 
 # Full-width signs too: spreadsheets of some languages take them for the others.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -99,68 +99,14 @@ def is_formula(text: str) -> bool:
     return _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
 
 
-def _text_of(path: Path) -> str:
-    """A file's text; whatever stands there, neither waited for nor read beyond the cap."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise MetadataError(f"{path}: a folder, pipe or device; put a CSV file there, or remove it")
-        if status.st_size > _MAX_BYTES:
-            raise MetadataError(f"{path}: {status.st_size} bytes; at most {_MAX_BYTES}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise MetadataError(f"{path}: {error.strerror or error}; mend or remove it") from None
-    if b"\0" in data:  # Python's csv would read on
-        raise MetadataError(f"{path}: holds NUL bytes; save it as CSV in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MetadataError(f"{path}: no UTF-8 ({error}); save it as CSV in UTF-8") from None
+class Names:
+    """Finds the image file that a row of a table speaks of.
 
-
-def read_table(path: Path, required: Collection[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file as text, without surrounding blanks and line breaks, in Unicode's NFC.
-
-    The column ``file`` alone is left as it is: two files' names may differ in nothing but their form.
-
-    Raises
-    ------
-    MetadataError
-        If the file is too large, no UTF-8 CSV, or lacks a required column.
+    Parameters
+    ----------
+    files : collection of str
+        Paths relative to the data folder.
     """
-    try:
-        reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), restval="", strict=True)
-        rows = [_clean(path, reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise MetadataError(f"{path}: no CSV with one header line ({error})") from None
-    rows = [row for row in rows if any(row.values())]  # spreadsheets leave empty lines behind
-    lacking = sorted(set(required) - {(name or "").strip() for name in reader.fieldnames or ()})
-    if lacking:
-        raise MetadataError(
-            f"{path}: lacks the column {', '.join(lacking)}; it must be named in the first line"
-        )
-    return rows
-
-
-def _clean(path: Path, line: int, row: dict[Any, Any]) -> dict[str, str]:
-    """One row without surrounding blanks, its texts in one form, so that equal names are equal."""
-    if row.pop(None, None):
-        raise MetadataError(
-            f"{path}, line {line}: more fields than the header; put texts with a comma in quotes"
-        )
-    cells = {}
-    for key, value in row.items():
-        column, text = key.strip(), value.strip()
-        if column != "file":
-            text = unicodedata.normalize("NFC", _BREAKS.sub(" ", text))
-            if _CONTROL.search(text):
-                raise MetadataError(f"{path}, line {line}: a control character in {text!r}; delete it")
-        cells[column] = text
-    return cells
-
-
-class _Names:
-    """Finds the image file that a row of a table speaks of."""
 
     def __init__(self, files: Collection[str]) -> None:
         self._exact: dict[str, set[str]] = {}
@@ -178,13 +124,13 @@ class _Names:
         return next((files for files in found if files), set())
 
 
-def _by_file(path: Path, required: Collection[str], files: Collection[str]) -> dict[str, dict[str, str]]:
-    """Rows of a metadata table by the image they speak of."""
-    if not os.path.lexists(path):  # a link to nothing is a mistake, not the absence of a table
-        return {}
-    names = _Names(files)
+def _by_file(
+    path: Path, rows: Sequence[tuple[int, dict[str, str]]], files: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Numbered rows of a metadata table by the image they speak of."""
+    names = Names(files)
     known: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(read_table(path, required), start=1):
+    for number, row in rows:
         found = sorted(names.find(row["file"]))
         if not found:
             raise MetadataError(
@@ -200,6 +146,47 @@ def _by_file(path: Path, required: Collection[str], files: Collection[str]) -> d
             raise MetadataError(f"{path}, row {number}: a second row for {row['file']!r}; delete one")
         known[found[0]] = row
     return known
+
+
+def _rows(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a table that may not be there, numbered from 1."""
+    if not os.path.lexists(path):  # a link to nothing is a mistake, not the absence of a table
+        return []
+    return list(enumerate(read_table(path, required), start=1))
+
+
+def _labels(root: Path, files: Collection[str]) -> dict[str, str]:
+    """Labels of labels.csv by image. A row that names a key speaks of those bytes, wherever they are now."""
+    path = root / LABELS
+    rows, names = _rows(path, ["file", "label"]), Names(files)
+    moved = {number: row for number, row in rows if row.get("key") and not _is_there(root, names, row)}
+    known = _by_file(path, [(number, row) for number, row in rows if number not in moved], files)
+    labels = {file: row["label"] for file, row in known.items()}
+    if not moved:
+        return labels
+    new: dict[str, str] = {}
+    for number, row in moved.items():
+        key = checked_key(row["key"], where=f"{path}, row {number}")
+        if new.setdefault(key, row["label"]) != row["label"]:
+            raise MetadataError(f"{path}, row {number}: a second label for the key {key}; delete one")
+    by_key = {file: _key_of(root, file) for file in files if file not in labels}
+    n_gone = len(set(new) - set(by_key.values()))
+    if n_gone:
+        log.info("%s: labels of %d pictures that are not here now; kept for when they are", path, n_gone)
+    return labels | {file: new[key] for file, key in by_key.items() if key in new}
+
+
+def _is_there(root: Path, names: Names, row: Mapping[str, str]) -> bool:
+    """Whether the bytes that a row's key tells stand under the name that the row tells."""
+    found = names.find(row["file"])
+    return len(found) == 1 and _key_of(root, *found) == row["key"].lower()
+
+
+def _key_of(root: Path, file: str) -> str:
+    try:
+        return hashlib.sha256(read_image_file(root / file, root=root)).hexdigest()
+    except ImageRejected:
+        return ""  # the quarantine tells of it
 
 
 def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) -> dict[str, Facts]:
@@ -222,13 +209,13 @@ def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) ->
     MetadataError
         Naming the file and line.
     """
-    characters = _by_file(root / CHARACTERS, ["file"], files)
-    labels = _by_file(root / LABELS, ["file", "label"], files)
+    characters = _by_file(root / CHARACTERS, _rows(root / CHARACTERS, ["file"]), files)
+    labels = _labels(root, files)
     pattern = re.compile(group_from) if group_from else None
     facts = {}
     for file, folder_label in files.items():
         row = characters.get(file, {})
-        label = labels[file]["label"] if file in labels else unicodedata.normalize("NFC", folder_label)
+        label = labels[file] if file in labels else unicodedata.normalize("NFC", folder_label)
         if not label:
             raise MetadataError(f"{root / LABELS}: an empty label for {file!r}")
         if is_formula(label):
@@ -268,6 +255,6 @@ def notes_of(paths: Sequence[str], root: Path) -> list[dict[str, str]]:
     if not os.path.lexists(table):
         return [{} for _ in paths]
     files = [unescape_path(path) for path in paths]
-    names = _Names(files)
+    names = Names(files)
     known = {file: row for row in read_table(table, ["file"]) for file in names.find(row["file"])}
     return [known.get(file, {}) for file in files]

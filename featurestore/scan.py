@@ -15,9 +15,10 @@ from pathlib import Path
 
 from featurestore.dataset import QuarantineRow, write_table
 from featurestore.duplicates import perceptual_hash
-from featurestore.errors import DataError, ImageRejected, MissingData
+from featurestore.errors import DataError, ImageRejected, MissingData, Reason
 from featurestore.images import EXTENSIONS, decode, read_image_file
 from featurestore.metadata import FORMULA_LABEL, Facts, escape_path, facts_of, is_formula, printable
+from featurestore.rejections import read_rejections
 
 __all__ = ["IndexOptions", "Scan", "Seen", "check_quarantine", "find_files", "scan", "write_quarantine"]
 
@@ -149,11 +150,13 @@ def _no_images(root: Path) -> MissingData:
     )
 
 
-def _look(root: Path, file: str, options: IndexOptions) -> Seen:
+def _look(root: Path, file: str, options: IndexOptions, rejections: Mapping[str, str]) -> Seen:
     sha256 = ""
     try:
         data = read_image_file(root / file, root=root)
         sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 in rejections:
+            raise ImageRejected(Reason.REJECTED, rejections[sha256] or "no reason given")
         picture = decode(data, max_pixels=options.max_pixels)
     except ImageRejected as rejected:
         return Seen(file, sha256, rejected=rejected)
@@ -199,8 +202,9 @@ def scan(root: Path, options: IndexOptions) -> Scan:
     files = find_files(root)
     facts = facts_of(files, root, group_from=options.group_from)
     _check_classes(root, files, {one.label for one in facts.values()})
+    rejections = read_rejections(root)
     with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
-        return Scan(files, facts, list(pool.map(lambda file: _look(root, file, options), files)))
+        return Scan(files, facts, list(pool.map(lambda file: _look(root, file, options, rejections), files)))
 
 
 def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> None:
@@ -221,16 +225,18 @@ def write_quarantine(rows: Sequence[QuarantineRow], path: Path) -> None:
 
 
 def check_quarantine(rows: Sequence[QuarantineRow], n_files: int, limit: float) -> None:
-    """Whether few enough files were unusable.
+    """Whether few enough files were unusable; those that a curator rejected count on neither side.
 
     Raises
     ------
     DataError
         If their share is above ``limit``.
     """
-    if len(rows) > limit * n_files:
+    bad = [row for row in rows if row.reason != Reason.REJECTED]
+    n_looked_at = n_files - (len(rows) - len(bad))
+    if len(bad) > limit * n_looked_at:
         raise DataError(
-            f"{len(rows)} of {n_files} files are no usable images, the first {rows[0].path}"
-            f" ({rows[0].reason}); data.quarantine_limit is {limit:g}; mend or delete those that"
+            f"{len(bad)} of {n_looked_at} files are no usable images, the first {bad[0].path}"
+            f" ({bad[0].reason}); data.quarantine_limit is {limit:g}; mend or delete those that"
             " results/quarantine.csv lists, or raise the limit"
         )

@@ -15,7 +15,16 @@ from PIL import Image
 from collection.demo.cast import draw_cast
 from collection.demo.render import paint
 from extractors import animeface_bridge, faces
-from extractors.faces import MARGINS, FaceBox, cut_square, detector, detector_weights, find_face, squares
+from extractors.faces import (
+    MARGINS,
+    FaceBox,
+    cut_square,
+    detector,
+    detector_weights,
+    find_face,
+    find_faces,
+    squares,
+)
 from extractors.fitting import PAD_GREY, fit
 from extractors.weights import load
 from featurestore.errors import MissingExtra
@@ -68,6 +77,17 @@ def test_anime_faces_are_found_in_drawings_where_they_are(drawings: list[np.ndar
 @pytest.mark.parametrize("align", ["anime", "mtcnn"])
 def test_no_face_is_found_where_there_is_none(align: str, faceless: list[np.ndarray]) -> None:
     assert [find_face(image, align) for image in faceless] == [None] * len(faceless)
+
+
+def test_all_faces_are_given_and_smaller_ones_at_larger_sizes(drawings: list[np.ndarray]) -> None:
+    image = next(image for image in drawings if find_face(image, "anime"))
+    assert find_face(image, "anime") in find_faces(image, "anime")
+    small = np.full((640, 640, 3), 200, np.uint8)
+    small[20:276, 300:556] = image
+    assert find_faces(small[:, :280], "anime") == []
+    assert find_faces(small, "anime", sizes_px=[64]) == []
+    (face,) = find_faces(small, "anime", sizes_px=[400])
+    assert face.x + face.width / 2 == pytest.approx(428, abs=25)
 
 
 def test_the_finder_reads_the_pixels_that_it_is_given(drawings: list[np.ndarray]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from conftest import ROOT, encoded, picture
 
 from collection.demo import DEMO_MARK
 from collection.importing import check_positive, import_folder, set_positive, write_template
+from collection.provenance import read_sources, write_sources
 from featurestore.errors import DataError, MetadataError, MissingData, UsageError
+from featurestore.files import sha256_of
 from featurestore.index import build_index
 from featurestore.params import load_params
 from featurestore.scan import IndexOptions, scan
@@ -34,7 +37,10 @@ def files(root: Path) -> list[str]:
 def test_replace_leaves_only_the_new_pictures(data: Path, mine: Path) -> None:
     made = import_folder(mine, data, replace=True)
     assert made.n_images == {"cat": 5, "dog": 5}
-    assert files(data) == [f"images/{label}/{i}.png" for label in ("cat", "dog") for i in range(5)]
+    assert files(data) == [
+        *(f"images/{label}/{i}.png" for label in ("cat", "dog") for i in range(5)),
+        "metadata/sources.csv",
+    ]
     assert [f.name for f in data.parent.iterdir() if f.name.startswith(".")] == []
     options = IndexOptions()
     assert build_index(scan(data, options), options).summary["split_kind"] == "image-wise split"
@@ -167,7 +173,7 @@ def test_names_with_anything_in_them_are_copied(mine: Path, data: Path) -> None:
     for name in ("with space.png", "-dash.png", "new\nline.png", "キャラ.png", "$(touch x).png"):
         (mine / "cat" / name).write_bytes(encoded(picture(hash(name) % 1000 + 5000)))
     import_folder(mine, data, replace=True)
-    assert len(files(data)) == 15
+    assert len(files(data / "images")) == 15
     options = IndexOptions()
     rows = build_index(scan(data, options), options).rows
     assert any(r.path == "images/cat/new%0Aline.png" for r in rows)
@@ -204,3 +210,41 @@ def test_the_template_has_nothing_that_a_spreadsheet_computes(mine: Path) -> Non
     (folder / "a\nb.png").write_bytes(encoded(picture(5)))
     lines = write_template(mine).read_text().splitlines()
     assert "images/hero/=cmd()/a%0Ab.png,,'=cmd()" in lines
+
+
+def test_every_imported_picture_has_a_row_of_where_it_is_from(data: Path, mine: Path) -> None:
+    (mine / "metadata").mkdir()
+    (mine / "metadata" / "characters.csv").write_text(
+        "file,character,series,role,licence\nimages/cat/1.png,Tama,Roofs,cat,CC0\n"
+    )
+    import_folder(mine, data, replace=True)
+    rows = {row.file: row for row in read_sources(data)}
+    assert len(rows) == 10
+    one = rows["images/cat/1.png"]
+    assert one.key == sha256_of(data / one.file)
+    assert (one.character, one.series, one.role, one.licence) == ("Tama", "Roofs", "cat", "CC0")
+    assert (one.provider, one.url, one.label_source) == ("folder", "cat/1.png", "name of the folder")
+
+
+def test_a_folder_that_has_its_own_record_keeps_it(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=True)
+    told = [replace(row, licence="mine", url="https://example.org/x") for row in read_sources(data)]
+    write_sources(data, told)
+    again = data.with_name("again")
+    import_folder(data, again, replace=True)
+    assert {row.licence for row in read_sources(again)} == {"mine"}
+    import_folder(mine, again, replace=False)
+    assert [row.key for row in read_sources(again)] == [row.key for row in told], "one row a picture"
+
+
+def test_decisions_that_are_known_by_key_come_along(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=True)
+    rejected = sha256_of(mine / "cat" / "1.png")
+    (mine / "metadata").mkdir()
+    (mine / "metadata" / "rejected.csv").write_text(f"key,file,reason\n{rejected},cat/1.png,blurred\n")
+    import_folder(mine, data, replace=False)
+    assert "blurred" in (data / "metadata/rejected.csv").read_text()
+    options = IndexOptions()
+    index = build_index(scan(data, options), options)
+    assert rejected not in {row.key for row in index.rows}
+    assert len(index.rows) == 9

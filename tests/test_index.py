@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from featurestore.duplicates import near_duplicate_clusters
 from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, SplitError
-from featurestore.index import Index, build_index
+from featurestore.index import Index, build_index, write_index
 from featurestore.metadata import escape_path, unescape_path
 from featurestore.scan import IndexOptions, check_quarantine, scan
 from featurestore.split import assign_splits, check_splits
@@ -281,3 +282,111 @@ def test_escaped_paths_come_back(name: str) -> None:
     escaped.encode("utf-8")
     assert "\n" not in escaped
     assert unescape_path(escaped) == name
+
+
+def rejected(root: Path, text: str) -> None:
+    (root / "metadata").mkdir(exist_ok=True)
+    (root / "metadata" / "rejected.csv").write_text(text)
+
+
+def key_of(root: Path, file: str) -> str:
+    return hashlib.sha256((root / file).read_bytes()).hexdigest()
+
+
+def dataset_bytes(root: Path, target: Path) -> bytes:
+    write_index(index(root), dataset=target / "dataset.csv", summary=target / "data.json")
+    return (target / "dataset.csv").read_bytes() + (target / "data.json").read_bytes()
+
+
+def test_what_a_curator_rejected_is_no_row_and_stands_in_the_quarantine(data: Path) -> None:
+    file = "images/hero/series0/hero0.png"
+    key = key_of(data, file)
+    rejected(data, f"key,file,reason\n{key},{file},no face\n{'0' * 64},gone.png,\n")
+    (data / "images/villain/again.png").write_bytes((data / file).read_bytes())  # no conflict of labels
+    options = IndexOptions()
+    scanned = scan(data, options)
+    assert [(q.path, q.sha256, q.reason, q.detail) for q in scanned.quarantine] == [
+        (file, key, "rejected", "no face"),
+        ("images/villain/again.png", key, "rejected", "no face"),
+    ]
+    made = build_index(scanned, options)
+    assert len(made.rows) == 23
+    assert key not in {row.key for row in made.rows}
+    assert {"reason": "rejected", "files": 2} in made.summary["files"]
+
+
+def test_a_rejection_holds_whatever_the_file_is_and_is_called(data: Path) -> None:
+    broken = data / "images/hero/broken.png"
+    broken.write_bytes(b"\x89PNG but no more")
+    rejected(data, f"key\n{key_of(data, 'images/hero/broken.png').upper()}\n")
+    broken.rename(data / "images/hero/other name.png")
+    [row] = scan(data, IndexOptions()).quarantine
+    assert (row.path, row.reason, row.detail) == (
+        "images/hero/other name.png",
+        "rejected",
+        "no reason given",
+    )
+
+
+def test_rejections_do_not_count_for_the_limit_of_the_quarantine(data: Path) -> None:
+    files = [f"images/hero/series{i}/hero{i}.png" for i in range(8)]
+    rejected(data, "key\n" + "".join(f"{key_of(data, file)}\n" for file in files))
+    quarantine = scan(data, IndexOptions()).quarantine
+    assert len(quarantine) == 8
+    check_quarantine(quarantine, 24, 0.0)
+    (data / "images/hero/broken.png").write_bytes(b"no")
+    quarantine = scan(data, IndexOptions()).quarantine
+    check_quarantine(quarantine, 25, 1 / 17)
+    with pytest.raises(DataError, match=r"1 of 17 files .* first images/hero/broken.png \(not_an_image\)"):
+        check_quarantine(quarantine, 25, 0.05)
+
+
+def test_a_class_that_is_rejected_as_a_whole_is_an_error(data: Path) -> None:
+    keys = [key_of(data, f"images/hero/series{i}/hero{i}.png") for i in range(12)]
+    rejected(data, "key\n" + "".join(f"{key}\n" for key in keys))
+    with pytest.raises(DataError, match=r"class 'hero': not one usable image; results/quarantine\.csv"):
+        index(data)
+
+
+def test_the_same_index_with_rejections_of_other_pictures_as_without(data: Path, tmp_path: Path) -> None:
+    before = dataset_bytes(data, tmp_path)
+    rejected(data, "key,file,reason\n")
+    assert dataset_bytes(data, tmp_path) == before
+    rejected(data, f"key,file,reason\n{'a' * 64},images/hero/series0/hero0.png,by its name only\n")
+    assert dataset_bytes(data, tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("key,reason\n\n,no key\n", "line 3: the key '' is no sha256 of a file"),
+        ("key\nabc\n", "line 2: the key 'abc' .* correct it"),
+        ("file,reason\nx,y\n", "lacks the column key"),
+    ],
+)
+def test_a_bad_row_of_the_rejections_is_named(data: Path, text: str, said: str) -> None:
+    rejected(data, text)
+    with pytest.raises(MetadataError, match=said):
+        index(data)
+
+
+def test_a_label_with_a_key_follows_the_bytes(data: Path) -> None:
+    old, new = "images/hero/series0/hero0.png", "images/hero/series1/moved.png"
+    key = key_of(data, old)
+    (data / "metadata").mkdir()
+    labels = data / "metadata" / "labels.csv"
+    labels.write_text(f"file,label,key\n{old},villain,{key}\n")
+    assert {r.path: r.label for r in index(data).rows}[old] == "villain"
+    (data / old).rename(data / new)
+    assert {r.path: r.label for r in index(data).rows}[new] == "villain"
+    (data / old).write_bytes(encoded(picture(999)))
+    by_path = {r.path: r.label for r in index(data).rows}
+    assert (by_path[old], by_path[new]) == ("hero", "villain")
+    (data / new).unlink()
+    assert {r.label for r in index(data).rows if r.path == old} == {"hero"}
+    labels.write_text(f"file,label,key\n{old},villain,{key}\n{new},hero,{key}\n")
+    with pytest.raises(MetadataError, match="row 2: a second label for the key"):
+        index(data)
+    labels.write_text(f"file,label,key\n{new},hero,\n")  # without a key a name is all there is
+    with pytest.raises(MetadataError, match="row 1: no file"):
+        index(data)

@@ -363,3 +363,34 @@ def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> No
     }.items():
         assert said in r.run("dvc", "exp", "run", "-S", override, fails=True)
         r.run("git", "checkout", "-q", ".")
+
+
+def test_the_tables_come_out_the_same_without_the_images(repository: Repository, tmp_path: Path) -> None:
+    """The steps of docs/replication.md."""
+    author, storage = repository, tmp_path / "storage"
+    shared = ("dataset.csv", "features", "edits.parquet", "learned")
+    author.run("dvc", "remote", "add", "-d", "storage", str(storage))
+    author.run("git", "commit", "-qam", "storage")
+    author.run("dvc", "push", "-q", *shared)
+    pushed = {p.stat().st_size for p in storage.rglob("*") if p.is_file()}
+    pictures = {p.read_bytes() for p in (author.root / "data").rglob("*.png")}
+    assert pictures
+    assert pushed
+    assert not pictures & {p.read_bytes() for p in storage.rglob("*") if p.is_file()}, "no picture was pushed"
+
+    reader = Repository(tmp_path / "reader", tmp_path / "shared-cache")
+    author.run("git", "clone", "-q", ".", str(reader.root))
+    (tmp_path / "shared-cache").mkdir()
+    shutil.copytree(tmp_path / "rows" / "ring", tmp_path / "shared-cache" / "ring")
+    reader.run("dvc", "pull", "-q", *shared)
+    assert not (reader.root / "data").exists()
+    recipe = (ROOT / "Makefile").read_text().partition("\ntables:")[2].partition("\n\n")[0]
+    commands = re.findall(r"for command in (.+);", recipe)[0].split()
+    assert commands[0] == "train"
+    reader.run("python", "-m", "featurestore", "fuse")
+    for command in commands:
+        reader.run("python", "-m", "classifiers", command)
+    assert reader.run("git", "status", "--porcelain", "results") == ""
+    for name in ("importance.csv", "counterfactuals.csv", "shap.parquet", "map.parquet"):
+        name = f"results/explanation/{name}"
+        assert reader.digest(name) == author.digest(name), name

@@ -147,7 +147,7 @@ def _failed(study: Study) -> pd.DataFrame:
 
 
 def _words(queries: pd.DataFrame | None, groups: npt.NDArray[Any]) -> pd.DataFrame:
-    """One column a word that several groups' queries have, and one a provider."""
+    """One column a word that several groups' queries have, and one a provider where there are several."""
     import pandas as pd
 
     if queries is None:
@@ -160,7 +160,8 @@ def _words(queries: pd.DataFrame | None, groups: npt.NDArray[Any]) -> pd.DataFra
     common = sorted((w for w, h in homes.items() if len(h) >= _MIN_WORD_GROUPS), key=lambda w: -len(homes[w]))
     kept = sorted(common[:_MAX_WORDS])
     columns = {f"word_{word}": [float(word in words) for words in said] for word in kept}
-    for provider in sorted(set(queries["provider"]) - {""}):
+    providers = set(queries["provider"])
+    for provider in sorted(providers - {""}) if len(providers) > 1 else ():
         columns[f"provider_{provider}"] = (queries["provider"] == provider).astype(float).tolist()
     return pd.DataFrame(columns)
 

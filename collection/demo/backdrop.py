@@ -11,11 +11,9 @@ import numpy as np
 
 from collection.demo.colour import BLACK, WHITE, Colour
 from collection.demo.look import Look
-from collection.demo.shapes import MIDDLE, Vertex, ellipse, outline, path, turned
+from collection.demo.shapes import MIDDLE, Vertex, ellipse, group, outline, path, turned
 
-__all__ = ["aura", "backdrop", "overlay"]
-
-_FULL = '<rect x="-4" y="-4" width="264" height="264"'
+__all__ = ["aura", "backdrop", "flames", "overlay"]
 
 
 def backdrop(look: Look) -> str:
@@ -28,8 +26,8 @@ def _stops(*stops: tuple[float, str, float]) -> str:
     return "".join(f'<stop offset="{at}" stop-color="{c}" stop-opacity="{o:.2f}"/>' for at, c, o in stops)
 
 
-def _rect(fill: str, extra: str = "") -> str:
-    return f'{_FULL} fill="{fill}" {extra}/>'
+def _rect(fill: str, extra: str = "", *, size: tuple[int, int] = (256, 256)) -> str:
+    return f'<rect x="-4" y="-4" width="{size[0] + 8}" height="{size[1] + 8}" fill="{fill}" {extra}/>'
 
 
 def _plain(look: Look, ground: Colour, light: Colour) -> str:
@@ -153,19 +151,29 @@ def _flames(look: Look, jitter: np.ndarray, pull: float) -> str:
     return outline([*vertices, (10, 262, 0), (246, 262, 0)])
 
 
-def overlay(look: Look) -> str:
+def flames(look: Look, feet_y: float) -> str:
+    """The aura drawn out to the feet of a figure at full length."""
+    top, bottom = 2.0, 262.0
+    tall = (feet_y + 30 - top) / (bottom - top)
+    wide = 1.25 if look.aura > 0 else 1.5
+    moved = f"translate({MIDDLE * (1 - wide):.1f} {top * (1 - tall) - 30:.1f}) scale({wide} {tall:.3f})"
+    return group(aura(look), f'transform="{moved}"')
+
+
+def overlay(look: Look, width: int = 256, height: int = 256) -> str:
     """Tint of the series' light, vignette, crest and frame."""
     hue, strength = look.style.tint
-    tint = _rect(Colour(0.7, 0.13, hue).hex(), f'opacity="{strength:.2f}"')
+    size = (width, height)
+    tint = _rect(Colour(0.7, 0.13, hue).hex(), f'opacity="{strength:.2f}"', size=size)
     dark = min(0.9, 0.55 * look.level["shadow_density"] ** 1.5 + 0.5 * look.style.vignette)
     stops = _stops((0.62, "#0a0612", 0), (1, "#0a0612", dark))
     vignette = f'<radialGradient id="vignette" cx="0.5" cy="0.5" r="0.72">{stops}</radialGradient>' + _rect(
-        "url(#vignette)"
+        "url(#vignette)", size=size
     )
-    return tint + vignette + _grain(look) + _crest(look) + _frame(look)
+    return tint + vignette + _grain(look, size) + _crest(look, size) + _frame(look, size)
 
 
-def _grain(look: Look) -> str:
+def _grain(look: Look, size: tuple[int, int]) -> str:
     """Texture that a series lies over every picture: scan lines, dots or hatching."""
     kind, strength = look.style.grain
     if kind == 0:
@@ -176,13 +184,15 @@ def _grain(look: Look) -> str:
         3: (6, "M-1 7L7 -1"),
     }[kind]
     ink = f'stroke="#1a1024" stroke-width="1.1" opacity="{1.6 * strength:.2f}"'
-    size = f'width="{tile}" height="{tile}" patternUnits="userSpaceOnUse"'
-    return f'<pattern id="grain" {size}>{path(data, "none", ink)}</pattern>' + _rect("url(#grain)")
+    units = f'width="{tile}" height="{tile}" patternUnits="userSpaceOnUse"'
+    return f'<pattern id="grain" {units}>{path(data, "none", ink)}</pattern>' + _rect(
+        "url(#grain)", size=size
+    )
 
 
-def _crest(look: Look) -> str:
+def _crest(look: Look, size: tuple[int, int]) -> str:
     """Small sign of the series in the lower corner."""
-    kind, x, y = look.style.crest, 236.0 if look.style.light < 0 else 20.0, 236.0
+    kind, x, y = look.style.crest, size[0] - 20.0 if look.style.light < 0 else 20.0, size[1] - 20.0
     if kind == 0:
         return ""
     colour = Colour(0.93, 0.06, look.style.tint[0]).hex()
@@ -191,11 +201,11 @@ def _crest(look: Look) -> str:
     return path(outline(shape), colour, 'stroke="#201828" stroke-width="1.5" opacity="0.9"')
 
 
-def _frame(look: Look) -> str:
+def _frame(look: Look, size: tuple[int, int]) -> str:
     width = look.style.frame
     if width == 0:
         return ""
     own = look.style.ground
     colour = Colour(0.82 + own[1], 0.11, look.style.tint[0]).hex()
-    near, far = width / 2, 256 - width / 2
-    return path(f"M{near} {near}H{far}V{far}H{near}Z", "none", f'stroke="{colour}" stroke-width="{width}"')
+    near, right, foot = width / 2, size[0] - width / 2, size[1] - width / 2
+    return path(f"M{near} {near}H{right}V{foot}H{near}Z", "none", f'stroke="{colour}" stroke-width="{width}"')

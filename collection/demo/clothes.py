@@ -11,15 +11,19 @@ from collection.demo.colour import Colour
 from collection.demo.look import Look
 from collection.demo.shapes import MIDDLE, Vertex, ellipse, group, mirror, outline, path
 
-__all__ = ["COLLARS", "clothes"]
+__all__ = ["COLLARS", "clothes", "collar_of", "shoulder_line"]
+
+
+def collar_of(look: Look) -> str:
+    """Which of `COLLARS` a character wears: the series' own where it has a uniform, else any."""
+    uniform, number, _, _ = look.style.uniform
+    own = int(look.chance("clothes").integers(len(COLLARS)))
+    return list(COLLARS)[number % len(COLLARS) if uniform else own]
 
 
 def clothes(look: Look) -> str:
     """Shoulders in cloth with cel shadows, and a collar."""
-    rng, cloth = look.chance("clothes"), look.palette.cloth
-    uniform, number, _, _ = look.style.uniform
-    own = int(rng.integers(len(COLLARS)))
-    collar = list(COLLARS.values())[number % len(COLLARS) if uniform else own]
+    cloth = look.palette.cloth
     data = outline(_shoulders(look))
     s = look.style.light
     shade = cloth.shade(look.depth * 0.8).hex()
@@ -41,17 +45,25 @@ def clothes(look: Look) -> str:
         + path(data, "none", look.contour(cloth))
         + folds
     )
-    return body + collar(look)
+    return body + COLLARS[collar_of(look)](look)
+
+
+def shoulder_line(look: Look) -> list[Vertex]:
+    """From the neck's opening out to the point of the right shoulder."""
+    angular, build = look.level["angularity"], look.build
+    soft = look.rounding(0.0, 1.0)
+    return [
+        (MIDDLE + build.neck + 9, 207, 0.3),
+        (MIDDLE + build.shoulder * 0.66, 216 - 4 * angular, soft),
+        (MIDDLE + build.shoulder + 16 * angular, 226 - 12 * angular, soft),
+    ]
 
 
 def _shoulders(look: Look) -> list[Vertex]:
     """Round slope to a padded, pointed shoulder; the neck's opening is left free."""
-    angular, build = look.level["angularity"], look.build
-    soft = look.rounding(0.0, 1.0)
+    build, soft = look.build, look.rounding(0.0, 1.0)
     half: list[Vertex] = [
-        (MIDDLE + build.neck + 9, 207, 0.3),
-        (MIDDLE + build.shoulder * 0.66, 216 - 4 * angular, soft),
-        (MIDDLE + build.shoulder + 16 * angular, 226 - 12 * angular, soft),
+        *shoulder_line(look),
         (MIDDLE + build.shoulder + 14, 246, soft),
         (MIDDLE + build.shoulder + 16, 268, 0),
     ]

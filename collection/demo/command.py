@@ -55,10 +55,16 @@ def demo(
     moves: Sequence[str] = (),
     sheet: Path | None = None,
     factors: Path | None = None,
+    figures: bool = False,
     workers: int = 1,
     force: bool = False,
 ) -> Iterator[str]:
     """Draw the cast, or sheets of it; yields a line for each thing written.
+
+    Parameters
+    ----------
+    figures : bool
+        Draw full figures with their true face boxes rather than mugshots.
 
     Raises
     ------
@@ -90,6 +96,11 @@ def demo(
         save_sheet(factor_sheet(plainest(cast)), factors)
         yield f"{factors}: what each factor does"
     if sheet is None and factors is None:
-        n_bytes = write_cast(cast, out, workers=workers, force=force)
+        if figures:
+            from collection.demo.figures import write_figures
+
+            n_bytes, what = write_figures(cast, out, workers=workers, force=force), "full figures"
+        else:
+            n_bytes, what = write_cast(cast, out, workers=workers, force=force), "pictures"
         n_series = len({one.series.name for one in cast})
-        yield f"{out}: {n} pictures of {n_series} series, {n_bytes / 1e6:.1f} MB"
+        yield f"{out}: {n} {what} of {n_series} series, {n_bytes / 1e6:.1f} MB"

@@ -17,7 +17,7 @@ from collection.demo.hair import hair
 from collection.demo.look import Look, look_of
 from collection.demo.shapes import group
 
-__all__ = ["SIZE_PX", "Drawing", "draw"]
+__all__ = ["SIZE_PX", "Drawing", "draw", "with_head"]
 
 #: Width and height of a picture in pixels.
 SIZE_PX = 256
@@ -64,18 +64,23 @@ def _document(content: str) -> str:
     )
 
 
-def _figure(look: Look) -> str:
-    build, locks = look.build, hair(look)
+def with_head(look: Look, body: str) -> str:
+    """A body, with the head on it and the hair behind it; the head is tilted about (128, 190)."""
+    locks = hair(look)
     worn_behind, worn = extras(look)
-    tilted = f'transform="rotate({build.tilt:.2f} 128 190)"'
+    tilted = f'transform="rotate({look.build.tilt:.2f} 128 190)"'
     face = head(look, locks.shape) + features(look) + marks(look) + eyes(look)
-    figure = (
+    return (
         group(locks.behind + worn_behind, tilted)
-        + neck(look)
-        + clothes(look)
+        + body
         + group(ears(look) + face + locks.front + brows(look) + worn, tilted)
         + locks.over
     )
+
+
+def _figure(look: Look) -> str:
+    build = look.build
+    figure = with_head(look, neck(look) + clothes(look))
     # about the middle of the face, and a little down: the shoulders leave the picture, not the head
     place = (
         f"translate({128 + build.x:.2f} {136 + build.y:.2f}) scale({build.scale:.3f}) translate(-128 -128)"

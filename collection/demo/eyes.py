@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from collection.demo.colour import WHITE, Colour
 from collection.demo.look import Look
-from collection.demo.shapes import MIDDLE, Vertex, ellipse, group, outline, path
+from collection.demo.shapes import MIDDLE, Vertex, ellipse, flattened, group, outline, path
 
-__all__ = ["EYES", "brows", "eyes"]
+__all__ = ["EYES", "brow_top", "brows", "eyes"]
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,13 @@ def _lashes(look: Look, upper: list[Vertex], lower: list[Vertex]) -> str:
     return "".join(parts)
 
 
-def brows(look: Look) -> str:
-    """Brows: thickness, slant and bend by chance, the bend sharper for angular characters."""
-    rng, build = look.chance("brows"), look.build
+def _brow(look: Look) -> tuple[list[Vertex], float, bool]:
+    """Outline of the right brow about its place, how far above the eye that is, whether it is broken."""
+    rng = look.chance("brows")
     slant = float(rng.choice((-6, -4, -2, 0, 2, 4)))
     thick = float(rng.uniform(1.6, 4.6))
     height = 23.0 + float(rng.uniform(-2, 3))
-    broken = rng.random() < 0.08
-    tone = look.palette.hair.shade(0.45 if look.palette.hair.lightness > 0.5 else 0.3)
+    broken = bool(rng.random() < 0.08)
     bend = look.rounding(0.05, 1.0)
     half: list[Vertex] = [
         (-13, -slant, 0.3),
@@ -184,6 +183,20 @@ def brows(look: Look) -> str:
         (4, -5 + thick * 0.6 + slant * 0.5, bend),
         (-12, -slant + thick, 0.3),
     ]
+    return half, height, broken
+
+
+def brow_top(look: Look) -> float:
+    """Height (y) of the brows' upper edge, before the head is tilted."""
+    half, height, _ = _brow(look)
+    return look.build.eye_line - height + min(y for _, y in flattened(half))
+
+
+def brows(look: Look) -> str:
+    """Brows: thickness, slant and bend by chance, the bend sharper for angular characters."""
+    build = look.build
+    half, height, broken = _brow(look)
+    tone = look.palette.hair.shade(0.45 if look.palette.hair.lightness > 0.5 else 0.3)
     parts = []
     for side in (-1, 1):
         x = MIDDLE + side * build.eye_gap + build.turn

@@ -5,6 +5,7 @@ Owns: ``images/<label>/<file>`` and ``metadata/characters.csv``. Refuses to know
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -13,7 +14,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -22,12 +23,23 @@ from PIL import Image, ImageFilter
 
 from collection.demo import DEMO_MARK
 from collection.demo.cast import Character
-from collection.demo.drawing import draw
+from collection.demo.drawing import Drawing, draw
 from collection.demo.factors import FACTORS, ROLES
 from featurestore.errors import UsageError
 from featurestore.files import write_text_atomic
 
-__all__ = ["COLUMNS", "encode", "file_name", "paint", "require_empty", "write_cast"]
+__all__ = [
+    "COLUMNS",
+    "composed",
+    "encode",
+    "file_name",
+    "paint",
+    "paint_all",
+    "replaced",
+    "require_empty",
+    "write_cast",
+    "write_metadata",
+]
 
 #: Columns of metadata/characters.csv.
 COLUMNS: tuple[str, ...] = ("file", "character", "series", "role", *FACTORS)
@@ -38,7 +50,11 @@ _SHARES = (0.58, 0.12, 0.30)
 
 def paint(character: Character) -> Image.Image:
     """Pixels of a character: an RGB image, `SIZE_PX` to a side."""
-    drawing = draw(character)
+    return composed(draw(character))
+
+
+def composed(drawing: Drawing) -> Image.Image:
+    """Pixels of a drawing: its layers over each other, the halo between them, the blur below the overlay."""
     picture, figure = _pixels(drawing.ground), _pixels(drawing.figure)
     picture.alpha_composite(_halo(figure, drawing.halo))
     picture.alpha_composite(figure)
@@ -122,18 +138,30 @@ def write_cast(cast: Sequence[Character], out: Path, *, workers: int = 1, force:
     UsageError
         If the folder holds anything and ``force`` is not given.
     """
+    with replaced(out, force=force) as scratch:
+        n_bytes = paint_all(_paint_one, cast, scratch, workers)
+        write_metadata(cast, scratch, place=_place)
+    return n_bytes
+
+
+@contextlib.contextmanager
+def replaced(out: Path, *, force: bool) -> Iterator[Path]:
+    """A folder whose ``images/`` and ``metadata/`` become those of ``out`` at the end.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` holds anything and ``force`` is not given.
+    """
     require_empty(out, force=force)
     out.mkdir(parents=True, exist_ok=True)
     # everything is painted beside the old before the old goes, so that a killed run loses nothing
     with tempfile.TemporaryDirectory(dir=out, prefix=".demo-") as scratch:
-        n_bytes = _paint_all(cast, Path(scratch), workers)
-        _write_metadata(cast, Path(scratch) / "metadata")
-        _write_mark(cast, Path(scratch) / DEMO_MARK)
+        yield Path(scratch)
         for name in ("images", "metadata"):
             if (out / name).exists():
                 shutil.rmtree(out / name)
             (Path(scratch) / name).rename(out / name)
-    return n_bytes
 
 
 def _place(character: Character) -> str:
@@ -141,31 +169,36 @@ def _place(character: Character) -> str:
     return f"images/{character.label}/{file_name(character)}"
 
 
-def _paint_all(cast: Sequence[Character], root: Path, workers: int) -> int:
+def paint_all(
+    paint_one: Callable[[Path, Character], int], cast: Sequence[Character], root: Path, workers: int
+) -> int:
+    """Let a function of a module write a picture of each; returns the sum of their bytes."""
     for label in sorted(set(ROLES.values())):
         (root / "images" / label).mkdir(parents=True)
-    paint_one = functools.partial(_paint_one, root)
+    paint = functools.partial(paint_one, root)
     if workers == 1:
-        return sum(map(paint_one, cast))
+        return sum(map(paint, cast))
     # resvg keeps the interpreter's lock while it renders: threads would gain nothing
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        return sum(pool.map(paint_one, cast, chunksize=8))
+        return sum(pool.map(paint, cast, chunksize=8))
 
 
 def _paint_one(root: Path, character: Character) -> int:
     return (root / _place(character)).write_bytes(encode(character, paint(character)))
 
 
-def _write_metadata(cast: Sequence[Character], folder: Path) -> None:
-    folder.mkdir()
-    with (folder / "characters.csv").open("w", encoding="utf-8", newline="") as file:
+def write_metadata(cast: Sequence[Character], root: Path, *, place: Callable[[Character], str]) -> None:
+    """Write ``characters.csv`` and the demo cast's mark; ``place`` names a character's file."""
+    (root / "metadata").mkdir()
+    with (root / "metadata" / "characters.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for one in cast:
             values = [f"{one.factors[name]:.4f}" for name in FACTORS]
-            writer.writerow([_place(one), one.name, one.series.name, one.role, *values])
+            writer.writerow([place(one), one.name, one.series.name, one.role, *values])
         file.flush()
         os.fsync(file.fileno())
+    _write_mark(cast, root / DEMO_MARK)
 
 
 def _write_mark(cast: Sequence[Character], path: Path) -> None:

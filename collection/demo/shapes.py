@@ -9,7 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["MIDDLE", "Vertex", "bow", "ellipse", "group", "mirror", "outline", "path", "turned"]
+__all__ = [
+    "MIDDLE",
+    "Vertex",
+    "bow",
+    "ellipse",
+    "flattened",
+    "group",
+    "mirror",
+    "outline",
+    "path",
+    "turned",
+]
 
 #: x, y and rounding: 0 keeps the corner, 1 makes it a smooth curve from midpoint to midpoint.
 Vertex = tuple[float, float, float]
@@ -42,6 +53,19 @@ def outline(vertices: Sequence[Vertex], *, closed: bool = True) -> str:
         steps.append(f"{'L' if steps else 'M'}{ax:.1f} {ay:.1f}Q{x:.1f} {y:.1f} {bx:.1f} {by:.1f}")
     steps.append("Z" if closed else f"L{vertices[-1][0]:.1f} {vertices[-1][1]:.1f}")
     return "".join(steps)
+
+
+def flattened(vertices: Sequence[Vertex], *, steps: int = 8) -> list[tuple[float, float]]:
+    """Points along the closed `outline` of a polygon, ``steps`` to each rounded corner."""
+    points = []
+    for i, (x, y, rounding) in enumerate(vertices):
+        (px, py, _), (nx, ny, _) = vertices[i - 1], vertices[(i + 1) % len(vertices)]
+        cut = 0.5 * min(1.0, max(0.0, rounding))
+        ax, ay, bx, by = x + (px - x) * cut, y + (py - y) * cut, x + (nx - x) * cut, y + (ny - y) * cut
+        for t in (step / steps for step in range(steps + 1)):
+            near, middle, far = (1 - t) ** 2, 2 * t * (1 - t), t**2
+            points.append((near * ax + middle * x + far * bx, near * ay + middle * y + far * by))
+    return points
 
 
 def mirror(vertices: Sequence[Vertex]) -> list[Vertex]:

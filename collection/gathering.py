@@ -1,0 +1,164 @@
+"""Characters -> pictures: who is asked about, which offers are tried, and which is taken.
+
+Owns the order of things. In each round every character that still lacks pictures has its next offer tried,
+all at once. A run that was killed takes up where it was: what was tried stands in the journal, what was asked
+in the provider's kept answers. Refuses to know how anything is fetched, and to cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from collection.journal import Journal
+from collection.providers import BudgetSpent, Provider, ProviderRefused
+from collection.records import Candidate, Character, Fetched
+
+__all__ = ["Entry", "Gathered", "gather", "planned"]
+
+log = logging.getLogger(__name__)
+
+#: Tries addresses, tells of each as soon as it is done.
+Fetch = Callable[[Sequence[str], Callable[[Fetched], None]], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An offer and what came of it.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    fetched : Fetched
+    reason : str
+        Why it was not taken, one line; empty if it was.
+    """
+
+    candidate: Candidate
+    fetched: Fetched
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a search brought.
+
+    Attributes
+    ----------
+    entries : tuple of Entry
+        Every offer that was tried, by character as listed, then by rank.
+    missing : tuple of (Character, reason)
+        Who has fewer pictures than were wanted.
+    stopped : str
+        Why the provider was asked no further; empty if it was not.
+    refused : bool
+        Whether it was the provider that refused, and not the budget.
+    """
+
+    entries: tuple[Entry, ...]
+    missing: tuple[tuple[Character, str], ...] = ()
+    stopped: str = ""
+    refused: bool = False
+
+    @property
+    def taken(self) -> tuple[Entry, ...]:
+        """Those that were taken."""
+        return tuple(one for one in self.entries if not one.reason)
+
+
+def planned(characters: Sequence[Character], provider: Provider) -> tuple[int, int]:
+    """How many characters would be asked about, and how many of these answers are here already."""
+    known = sum(provider.known(one) for one in characters)
+    return len(characters), known
+
+
+def gather(
+    characters: Sequence[Character],
+    provider: Provider,
+    fetch: Fetch,
+    journal: Journal,
+    *,
+    wanted: int = 1,
+    tries: int = 5,
+) -> Gathered:
+    """Ask about everybody, and try offers until each has as many pictures as are wanted.
+
+    Parameters
+    ----------
+    wanted : int
+        Pictures a character.
+    tries : int
+        Offers that are tried of each, at most.
+    """
+    offers, stopped, refused = _asked(characters, provider, tries)
+    while True:
+        entries, lacking = _judged(offers, journal, wanted)
+        batch = list(dict.fromkeys(one.url for one in lacking.values() if one is not None))
+        if not batch:
+            break
+        fetch(batch, journal.add)
+        left = [url for url in batch if url not in journal.done]
+        if left:
+            raise AssertionError(f"nothing was told of {left[0]}")
+    missing = []
+    for character in characters:
+        n_taken = sum(1 for one in entries if one.candidate.character == character and not one.reason)
+        if n_taken < wanted:
+            if character not in offers:
+                why = "not asked about"
+            else:
+                why = f"{len(offers[character])} offers, {n_taken} good" if offers[character] else "no offers"
+            missing.append((character, why))
+    return Gathered(tuple(entries), tuple(missing), stopped, refused)
+
+
+def _asked(
+    characters: Iterable[Character], provider: Provider, tries: int
+) -> tuple[dict[Character, list[Candidate]], str, bool]:
+    """Offers by character, as far as the provider goes; what is kept is used even after it stopped."""
+    offers: dict[Character, list[Candidate]] = {}
+    stopped, refused = "", False
+    for character in characters:
+        if stopped and not provider.known(character):
+            continue
+        try:
+            offers[character] = provider.candidates(character)[:tries]
+        except BudgetSpent as error:
+            stopped = str(error)
+        except ProviderRefused as error:
+            stopped, refused = str(error), True
+    return offers, stopped, refused
+
+
+def _judged(
+    offers: dict[Character, list[Candidate]], journal: Journal, wanted: int
+) -> tuple[list[Entry], dict[Character, Candidate | None]]:
+    """What is known by now, and the next offer of each who lacks pictures."""
+    entries: list[Entry] = []
+    owner: dict[str, Character] = {}
+    lacking: dict[Character, Candidate | None] = {}
+    for character, candidates in offers.items():
+        n_taken, following = 0, None
+        for one in candidates:
+            if n_taken == wanted:
+                break
+            if one.url not in journal.done:
+                following = one
+                break
+            fetched = journal.done[one.url]
+            reason = fetched.reason
+            if not reason and fetched.sha256 in owner:
+                other = owner[fetched.sha256]
+                reason = (
+                    "a picture that was taken already"
+                    if other == character
+                    else f"also offered for {other.name}"
+                )
+            if not reason:
+                owner[fetched.sha256] = character
+                n_taken += 1
+            entries.append(Entry(one, fetched, reason))
+        if n_taken < wanted and following is not None:
+            lacking[character] = following
+    return entries, lacking

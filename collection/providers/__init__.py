@@ -1,0 +1,42 @@
+"""Where pictures of a character come from: a search, a table of addresses, a folder.
+
+Owns the protocol. One file is one provider; each answers for one character at a time with candidates, best
+first, and says in its errors what was kept. Refuses to download.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from collection.records import Candidate, Character
+from featurestore.errors import KyaraError
+
+__all__ = ["BudgetSpent", "Provider", "ProviderRefused"]
+
+
+class Provider(Protocol):
+    """Offers pictures of characters."""
+
+    name: str
+
+    def known(self, character: Character) -> bool:
+        """Whether an answer costs nothing: it is here already."""
+
+    def candidates(self, character: Character) -> list[Candidate]:
+        """Pictures on offer, best first; none if there are none.
+
+        Raises
+        ------
+        BudgetSpent
+            If an answer would cost more than was allowed.
+        ProviderRefused
+            If no further character can be asked about.
+        """
+
+
+class BudgetSpent(KyaraError):
+    """As many answers were paid for as were allowed."""
+
+
+class ProviderRefused(KyaraError):
+    """Nobody further can be asked about: a bad key, an empty account, a limit."""

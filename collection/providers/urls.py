@@ -1,0 +1,61 @@
+"""Addresses of pictures out of a table of one's own.
+
+Owns the table: url, character, series, role; perhaps page, licence, aliases. Refuses to search.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collection.records import ROLES, Candidate, Character
+from featurestore.errors import MetadataError
+from featurestore.metadata import read_table
+
+__all__ = ["Urls"]
+
+
+class Urls:
+    """See `collection.providers.Provider`.
+
+    Attributes
+    ----------
+    characters : tuple of Character
+        Those of the table, in its order.
+
+    Raises
+    ------
+    MetadataError
+        If the table cannot be read, or a row has no address or no role.
+    """
+
+    name = "urls"
+
+    def __init__(self, table: Path) -> None:
+        found: dict[Character, list[Candidate]] = {}
+        for line, row in enumerate(read_table(table, ["url", "character", "series", "role"]), start=2):
+            if row["role"] not in ROLES:
+                raise MetadataError(
+                    f"{table}, line {line}: role {row['role']!r}; it is one of: {', '.join(ROLES)}"
+                )
+            if not row["url"].startswith(("http://", "https://")) or not row["character"]:
+                raise MetadataError(f"{table}, line {line}: it takes a character and a url of http or https")
+            role = next(name for name in ROLES if name == row["role"])
+            of = Character(
+                row["character"], row["series"], role, label_source=row.get("label_source", table.name)
+            )
+            own = found.setdefault(of, [])
+            own.append(
+                Candidate(
+                    of, self.name, "", len(own), row["url"], row.get("page", ""), row.get("licence", "")
+                )
+            )
+        self._found = found
+        self.characters: tuple[Character, ...] = tuple(found)
+
+    def known(self, character: Character) -> bool:
+        """The table is here."""
+        return True
+
+    def candidates(self, character: Character) -> list[Candidate]:
+        """Its rows of the table, in its order."""
+        return list(self._found.get(character, []))

@@ -1,0 +1,124 @@
+"""What is known of a picture from the list that asks for it to the file that it became.
+
+Owns the values that pass between lists, providers, downloads and crops. Refuses to fetch, to cut and to
+judge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+__all__ = ["ROLES", "Candidate", "Character", "Fetched", "Role", "Verdict"]
+
+Role = Literal["hero", "villain", "antihero"]
+
+#: Role -> the folder, and so the class, that its pictures go to.
+ROLES: Final[dict[Role, str]] = {"hero": "hero", "villain": "villain", "antihero": "villain"}
+
+
+@dataclass(frozen=True)
+class Character:
+    """A line of a list.
+
+    Attributes
+    ----------
+    name, series : str
+    role : {"hero", "villain", "antihero"}
+    aliases : tuple of str
+        Other names that pictures are found by.
+    hints : str
+        Words that tell this character from namesakes; never words about the role.
+    label_source : str
+        Where the role comes from.
+    """
+
+    name: str
+    series: str
+    role: Role
+    aliases: tuple[str, ...] = ()
+    hints: str = ""
+    label_source: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture that somebody offers.
+
+    Attributes
+    ----------
+    character : Character
+    provider : str
+        ``serpapi``, ``urls`` or ``folder``.
+    query : str
+        What was asked; empty for ``urls`` and ``folder``.
+    rank : int
+        Place in the answer, from 0.
+    url : str
+        Of the image; a path for ``folder``.
+    page : str
+        Of the page that shows it; empty if unknown.
+    licence : str
+        What the provider says of rights; empty if nothing.
+    """
+
+    character: Character
+    provider: str
+    query: str
+    rank: int
+    url: str
+    page: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a site allows a picture to be taken, and who said so.
+
+    Attributes
+    ----------
+    allowed : bool
+    reason : str
+        ``robots.txt: Disallow: /img``, ``X-Robots-Tag: noai``, ``tdm-reservation: 1``; ``none found`` if
+        allowed.
+    """
+
+    allowed: bool
+    reason: str = "none found"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of a candidate's URL. Nothing here is kept from the body but its bytes.
+
+    Attributes
+    ----------
+    url : str
+        As asked for.
+    final_url : str
+        After redirects.
+    time : str
+        UTC, ISO 8601, seconds.
+    status : int
+        HTTP status; 0 where there was no answer.
+    opt_out : Verdict
+    sha256 : str
+        Of the bytes; empty where none were kept.
+    n_bytes : int
+    kind : str
+        ``png``, ``jpeg``, ``webp``, ``gif``, ``bmp`` by its first bytes; empty if none.
+    reason : str
+        Why it was not kept, one line; empty if it was.
+    redirects : tuple of str
+    """
+
+    url: str
+    final_url: str = ""
+    time: str = ""
+    status: int = 0
+    opt_out: Verdict = field(default_factory=lambda: Verdict(True))
+    sha256: str = ""
+    n_bytes: int = 0
+    kind: str = ""
+    reason: str = ""
+    redirects: tuple[str, ...] = ()

@@ -1,0 +1,205 @@
+"""``python -m collection search``: the plan, the run, and what is said of it.
+
+Owns how the parts are put together for a command. Refuses to read options and the environment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collection.assembling import NO_FACE, Assembled, assemble, check_place
+from collection.gathering import Fetch, Gathered, gather, planned
+from collection.journal import Journal
+from collection.providers import Provider
+from collection.records import Character, Fetched
+
+if TYPE_CHECKING:
+    from collection.crop import CropParams, Cut
+    from collection.crop.bias import Bias
+
+__all__ = ["Places", "Wish", "copied", "downloaded", "plan_text", "report_text", "search"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders.
+
+    Attributes
+    ----------
+    raw : Path
+        Kept answers, bytes as they came, the journal.
+    root : Path
+        The data folder.
+    """
+
+    raw: Path
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        """Bytes as they came."""
+        return self.raw / "images"
+
+    @property
+    def journal(self) -> Path:
+        """What came of each address."""
+        return self.raw / "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How much is wanted.
+
+    Attributes
+    ----------
+    images : int
+        Of each character.
+    tries : int
+        Offers that are tried of each, at most.
+    replace_all : bool
+        Whether everything else in the data folder goes.
+    """
+
+    images: int = 1
+    tries: int = 5
+    replace_all: bool = False
+
+
+def downloaded(places: Places, *, max_pixels: int, **options: Any) -> Fetch:
+    """A way to fetch addresses of the web; whatever cannot be decoded is not kept."""
+    from collection.fetching.download import Downloader
+
+    def wrong(data: bytes) -> str:
+        from featurestore.errors import ImageRejected
+        from featurestore.images import decode
+
+        try:
+            decode(data, max_pixels=max_pixels)
+        except ImageRejected as rejected:
+            return str(rejected)
+        return ""
+
+    return Downloader(places.images, check=wrong, **options).fetch_all
+
+
+def copied(places: Places) -> Fetch:
+    """A way to fetch files of this machine."""
+    from collection.fetching.rawfiles import keep
+    from collection.fetching.sniffing import kind_of
+
+    def fetch(files: Sequence[str], done: Callable[[Fetched], None]) -> None:
+        for file in files:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            data = Path(file).read_bytes()
+            kind = kind_of(data)
+            reason = "" if kind else "its first bytes are no image's"
+            done(
+                Fetched(
+                    file, time=now, sha256=keep(places.images, data) if kind else "", n_bytes=len(data),
+                    kind=kind, reason=reason,
+                )
+            )  # fmt: skip
+
+    return fetch
+
+
+def plan_text(characters: Sequence[Character], provider: Provider, budget: int | None) -> str:
+    """What a search would do, without doing it."""
+    from collection.lists import query_of
+
+    n_asked, n_known = planned(characters, provider)
+    roles = Counter(one.role for one in characters)
+    series = {one.series for one in characters}
+    lines = [
+        f"{n_asked} characters of {len(series)} series: "
+        + ", ".join(f"{n} {role}" for role, n in roles.items())
+    ]
+    if provider.name == "serpapi":
+        left = n_asked - n_known
+        lines.append(f"{n_known} answers are kept; {left} would cost a credit each")
+        if budget is not None and budget < left:
+            lines.append(f"the budget of {budget} credits leaves {left - budget} characters for another run")
+        lines += [f"  {'kept' if provider.known(one) else '    '}  {query_of(one)}" for one in characters]
+    return "\n".join(lines)
+
+
+def search(
+    characters: Sequence[Character],
+    provider: Provider,
+    fetch: Fetch,
+    places: Places,
+    cut: Callable[[Any], Cut | None],
+    wish: Wish,
+    *,
+    cutting: str,
+    retry_failed: bool = False,
+    workers: int = 1,
+    max_pixels: int,
+) -> tuple[Gathered, Assembled]:
+    """Ask, fetch, cut, put in place.
+
+    Parameters
+    ----------
+    cutting : str
+        How it is cut, for the record.
+    retry_failed : bool
+        Whether what was not to be had before is tried again.
+    """
+    check_place(places.root, replace_all=wish.replace_all)
+    journal = Journal(places.journal)
+    if retry_failed:
+        journal.forget_failures()
+    found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
+    made = assemble(
+        found.entries,
+        places.raw,
+        places.root,
+        cut,
+        replace_all=wish.replace_all,
+        workers=workers,
+        max_pixels=max_pixels,
+        about={"cut": cutting, "images of each": wish.images, "offers tried of each": wish.tries},
+    )
+    return found, made
+
+
+def lost(made: Assembled, params: CropParams) -> Bias | None:
+    """Whether finding faces loses more of one class; None where no face was looked for."""
+    from collection.crop.bias import Outcome, bias_of
+    from collection.records import ROLES
+
+    if params.method == "center-top":
+        return None
+    outcomes = [
+        Outcome(ROLES[role], row.crop == params.method, row.series)
+        for row in made.rows
+        if row.crop or row.reason == NO_FACE
+        for role in ROLES
+        if role == row.role
+    ]
+    return bias_of(outcomes, method=params.method, fallback=params.fallback)
+
+
+def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams) -> str:
+    """What came of it."""
+    counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items()) or "no pictures"
+    lines = [f"{root}: {counts}, of {len(found.entries)} offers"]
+    for label, methods in made.methods.items():
+        lines.append(f"  {label}: " + ", ".join(f"{n} cut by {name}" for name, n in sorted(methods.items())))
+    bias = lost(made, params)
+    lines += [f"  {bias.text()}"] if bias is not None else []
+    reasons = Counter(row.reason for row in made.rows if row.reason)
+    lines += [f"  {n} not taken: {reason}" for reason, n in reasons.most_common(12)]
+    if len(reasons) > 12:
+        lines.append(f"  ... {len(reasons) - 12} more reasons in {root / 'metadata/sources.csv'}")
+    lines += [f"  missing: {one.name} ({one.series}): {why}" for one, why in found.missing[:20]]
+    if len(found.missing) > 20:
+        lines.append(f"  ... {len(found.missing) - 20} more characters without enough pictures")
+    if found.stopped:
+        lines.append(f"{found.stopped}; run the same command again to go on: what is kept costs nothing")
+    return "\n".join(lines)

@@ -1,0 +1,470 @@
+"""A crop shows the face that was meant, says what cut it, and a detector that loses one class is found out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from collection.crop import CropParams, Cut, bias, cut
+from collection.crop.bias import LEVEL, Bias, Outcome, bias_of, wilson
+from collection.crop.cutting import png_of
+from collection.crop.detection import SIZES_PX, distinct, faces_in, overlap
+from collection.crop.files import CROPS, Source, bias_of_crops, crop_files, crop_folder, sources_in
+from collection.crop.squares import FRAMES, Frame, Square, around, at_top, chosen
+from collection.demo.cast import draw_cast
+from collection.demo.figure import figure
+from extractors import faces
+from extractors.faces import FaceBox
+from extractors.fitting import PAD_GREY
+from featurestore.errors import MissingExtra, ParamsError, UsageError
+
+ROOT = Path(__file__).parents[1]
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image.setflags(write=False)
+    return image
+
+
+def sees(*found: FaceBox) -> Callable[..., list[FaceBox]]:
+    """A detector that finds these, whatever the picture."""
+    return lambda image, method: list(found)
+
+
+def of(made: Cut | None) -> Cut:
+    assert made is not None
+    return made
+
+
+# --- squares
+
+
+def test_a_square_is_wider_than_the_face_by_the_margin_and_lifted_by_the_rise() -> None:
+    square = around(FaceBox(40, 60, 20, 10, 1.0), width=200, height=200, frame=Frame(margin=1.0, rise=0.25))
+    assert square == Square(x=30, y=40, side=40)
+
+
+@pytest.mark.parametrize(
+    ("face", "expected"),
+    [
+        (FaceBox(0, 60, 20, 20, 1.0), Square(0, 45, 40)),  # over the left edge: shifted
+        (FaceBox(80, 175, 20, 20, 1.0), Square(60, 160, 40)),  # over the lower right corner
+        (FaceBox(20, 100, 60, 60, 1.0), Square(0, 65, 100)),  # too wide: shrunk to the picture's width
+    ],
+)
+def test_a_square_that_does_not_fit_is_shifted_then_shrunk(face: FaceBox, expected: Square) -> None:
+    assert around(face, width=100, height=200, frame=Frame(margin=1.0, rise=0.25)) == expected
+
+
+def test_every_face_is_wholly_in_its_square_and_the_square_in_the_picture_where_it_can_be() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(3000):
+        width, height = (int(side) for side in rng.integers(20, 400, 2))
+        box_width, box_height = (float(rng.uniform(2, side)) for side in (width, height))
+        x, y = float(rng.uniform(0, width - box_width)), float(rng.uniform(0, height - box_height))
+        face = FaceBox(x, y, box_width, box_height, 1.0)
+        frame = Frame(float(rng.uniform(0, 3)), float(rng.uniform(0, 0.4)))
+        square = around(face, width=width, height=height, frame=frame)
+        assert square.x - 1 <= x
+        assert square.y - 1 <= y
+        assert x + box_width <= square.x + square.side + 1
+        assert y + box_height <= square.y + square.side + 1
+        if max(box_width, box_height) <= min(width, height):
+            assert 0 <= square.x <= square.x + square.side <= width
+            assert 0 <= square.y <= square.y + square.side <= height
+
+
+def test_without_a_face_the_largest_square_at_the_top_is_taken() -> None:
+    assert at_top(width=100, height=300) == Square(0, 0, 100)
+    assert at_top(width=300, height=100) == Square(100, 0, 100)
+
+
+def test_of_several_faces_the_largest_or_the_most_central_is_meant() -> None:
+    large, central = FaceBox(0, 0, 30, 30, 0.6), FaceBox(90, 90, 20, 20, 0.9)
+    assert chosen([central, large], "largest", width=200, height=200) is large
+    assert chosen([large, central], "central", width=200, height=200) is central
+    likelier = FaceBox(150, 0, 30, 30, 0.8)
+    for order in ([large, likelier], [likelier, large]):
+        assert chosen(order, "largest", width=200, height=200) is likelier
+
+
+# --- one picture
+
+
+def test_the_pixels_are_those_of_the_square() -> None:
+    image = noise(120, 100)
+    made = of(cut(image, CropParams(margin=1.0, size_px=40), find=sees(FaceBox(40, 60, 20, 20, 1.0))))
+    assert made.method == "anime"
+    assert (made.n_faces, made.padded, made.face) == (1, False, FaceBox(40, 60, 20, 20, 1.0))
+    box = made.box
+    assert (box.width, box.height) == (40, 40)
+    assert np.array_equal(made.pixels, image[box.y : box.y + 40, box.x : box.x + 40])
+
+
+def test_every_method_cuts_256_by_256_from_any_picture() -> None:
+    for height, width in ((16, 16), (700, 90), (40, 1200), (256, 256)):
+        for params, find in ((CropParams(), sees(FaceBox(2, 3, 9, 9, 1.0))), (CropParams(), sees())):
+            made = of(cut(noise(height, width), params, find=find))
+            assert made.pixels.shape == (256, 256, 3)
+            assert made.pixels.dtype == np.uint8
+            assert not made.padded
+
+
+def test_what_really_cut_a_picture_is_recorded() -> None:
+    image = noise(90, 60)
+    fallen = of(cut(image, CropParams(method="mtcnn", size_px=60), find=sees()))
+    assert (fallen.method, fallen.n_faces, fallen.face) == ("center-top", 0, None)
+    assert fallen.box == Square(0, 0, 60)
+    assert np.array_equal(fallen.pixels, image[:60])
+    assert cut(image, CropParams(fallback="reject"), find=sees()) is None
+    two = of(cut(image, CropParams(), find=sees(FaceBox(0, 0, 9, 9, 1.0), FaceBox(30, 30, 20, 20, 1.0))))
+    assert (two.method, two.n_faces) == ("anime", 2)
+
+
+def test_center_top_asks_no_detector() -> None:
+    def fails(image: np.ndarray, method: str) -> list[FaceBox]:
+        raise AssertionError("asked")
+
+    assert of(cut(noise(80, 60), CropParams(method="center-top"), find=fails)).method == "center-top"
+
+
+def test_the_choice_decides_which_face_is_cut() -> None:
+    image, large, central = noise(200, 200), FaceBox(0, 0, 40, 40, 1.0), FaceBox(90, 90, 20, 20, 1.0)
+    for choice, meant in (("largest", large), ("central", central)):
+        assert of(cut(image, CropParams(choice=choice), find=sees(large, central))).face is meant
+
+
+def test_pixels_are_made_up_only_where_the_face_is_longer_than_the_picture_is_wide() -> None:
+    image = noise(200, 60)
+    fits = of(cut(image, CropParams(), find=sees(FaceBox(0, 20, 60, 60, 1.0))))
+    assert not fits.padded
+    assert fits.box.side == 60
+    long = of(cut(image, CropParams(size_px=100), find=sees(FaceBox(5, 20, 50, 100, 1.0))))
+    assert long.padded
+    assert long.box == Square(-20, 20, 100)
+    assert (long.pixels[:, :20] == PAD_GREY).all()
+    assert (long.pixels[:, 80:] == PAD_GREY).all()
+    assert np.array_equal(long.pixels[:, 20:80], image[20:120])
+
+
+def test_a_detector_that_is_missing_is_an_error_and_no_picture_without_a_face() -> None:
+    def missing(image: np.ndarray, method: str) -> list[FaceBox]:
+        raise MissingExtra("animeface is not installed; run: make setup-all")
+
+    with pytest.raises(MissingExtra):
+        cut(noise(60, 60), CropParams(), find=missing)
+
+
+def test_shrinking_much_leaves_no_pattern_behind() -> None:
+    stripes = np.zeros((2048, 2048, 3), np.uint8)
+    stripes[:, ::2] = 255
+    made = of(cut(stripes, CropParams(method="center-top")))
+    assert np.abs(made.pixels.astype(int) - 128).max() <= 3
+
+
+def test_the_same_picture_gives_the_same_bytes_and_nothing_but_pixels() -> None:
+    first, again = (of(cut(noise(300, 200, 3), CropParams(), find=sees())).png() for _ in range(2))
+    assert first == again
+    with Image.open(io.BytesIO(first)) as image:
+        assert (image.format, image.mode, image.size, image.info) == ("PNG", "RGB", (256, 256), {})
+    pixels = noise(64, 64)
+    with Image.open(io.BytesIO(png_of(pixels))) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "dlib"}, "method is 'dlib', none of: anime, mtcnn, center-top"),
+        ({"choice": "first"}, "none of: largest, central"),
+        ({"fallback": "none"}, "none of: center-top, reject"),
+        ({"margin": -0.1}, "margin is -0.1"),
+        ({"margin": float("nan")}, "margin is nan"),
+        ({"size_px": 0}, "size_px is 0; give 16 to 4096"),
+    ],
+)
+def test_params_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        CropParams(**options)  # type: ignore[arg-type]
+
+
+def test_the_params_say_in_words_what_cuts() -> None:
+    pytest.importorskip("animeface")
+    said = CropParams(fallback="reject").text()
+    assert said.startswith("anime (animeface ")
+    assert said.endswith("the largest face, margin 1.1, 256 px, else reject")
+    assert CropParams(method="center-top").text() == "center-top, 256 px"
+
+
+def test_a_narrower_margin_is_lifted_less_so_that_the_chin_stays() -> None:
+    face = FaceBox(80, 80, 40, 40, 1.0)
+    made = of(cut(noise(200, 200), CropParams(margin=0.0, size_px=40), find=sees(face)))
+    assert made.box == Square(80, 80, 40)
+
+
+# --- detection
+
+
+def test_finds_that_overlap_are_one_face_and_the_likeliest_speaks() -> None:
+    sure, unsure, other = FaceBox(0, 0, 10, 10, 0.9), FaceBox(2, 2, 10, 10, 0.6), FaceBox(30, 0, 8, 8, 0.7)
+    assert overlap(sure, sure) == 1
+    assert overlap(sure, other) == 0
+    assert distinct([unsure, other, sure]) == [sure, other]
+
+
+def test_a_picture_is_searched_at_every_size_and_not_only_at_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def anime(image: np.ndarray, sizes_px: list[int]) -> list[FaceBox]:
+        asked.extend(sizes_px)
+        return [FaceBox(sizes_px[0], 0, 5, 5, 0.8)]
+
+    monkeypatch.setattr(faces, "_finder", lambda align: None)
+    monkeypatch.setattr(faces, "_anime_faces", anime)
+    found = faces_in(noise(60, 900), "anime")
+    assert asked == list(SIZES_PX)
+    assert len(found) == len(SIZES_PX)
+
+
+def test_animeface_finds_drawn_faces_where_they_are_and_the_crop_shows_them() -> None:
+    pytest.importorskip("animeface")
+    right = 0
+    for character in draw_cast(42, 20)[:4]:
+        image, truth = figure(character)
+        made = of(cut(image, CropParams()))
+        if made.face is not None and overlap(made.face, truth) >= 0.5:
+            right += 1
+            box = made.box
+            assert box.x <= truth.x
+            assert box.y <= truth.y
+            assert truth.x + truth.width <= box.x + box.side
+            assert truth.y + truth.height <= box.y + box.side
+            assert 0.3 < truth.width / box.side < 0.6
+    assert right >= 2
+
+
+def test_the_frames_of_both_detectors_take_in_hair_and_shoulders() -> None:
+    for frame in FRAMES.values():
+        assert frame.margin >= 1
+        assert 0 < frame.rise < frame.margin / 2
+
+
+# --- bias
+
+
+def outcomes(hero: tuple[int, int], villain: tuple[int, int], *, n_series: int = 0) -> list[Outcome]:
+    """Lost and all of each class; series in turn, so that none is like itself."""
+    every = [
+        (label, i >= lost) for label, (lost, n) in (("hero", hero), ("villain", villain)) for i in range(n)
+    ]
+    order = np.random.default_rng(0).permutation(len(every))
+    return [
+        Outcome(*every[place], series=f"s{i % n_series}" if n_series else "") for i, place in enumerate(order)
+    ]
+
+
+def said_of(every: list[Outcome], **options: str) -> Bias:
+    found = bias_of(every, method="anime", **options)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def test_a_detector_that_loses_more_villains_is_reported_in_a_sentence() -> None:
+    found = said_of(outcomes((18, 150), (46, 150)))
+    assert found.found
+    assert found.text() == (
+        "anime found no face in 12% of hero (18/150) and 31% of villain (46/150) pictures: cropping loses more"
+        " villain pictures (p = 0.0001; villain minus hero: +9 to +28 points, by pictures, series unknown)"
+    )
+    fallen = said_of(outcomes((18, 150), (46, 150), n_series=60), fallback="center-top").text()
+    assert "more villain pictures are cut by center-top, face or not" in fallen
+    assert "by 60 series" in fallen
+
+
+def test_the_class_that_loses_more_is_named_whichever_it_is() -> None:
+    assert "loses more hero pictures" in said_of(outcomes((60, 150), (10, 150))).text()
+
+
+def test_no_difference_is_said_to_be_not_shown_with_what_it_may_still_be() -> None:
+    found = said_of(outcomes((18, 150), (20, 150)))
+    assert not found.found
+    assert found.text().endswith(
+        ": no difference was shown (p = 0.86; villain minus hero: -6 to +9 points, by pictures, series unknown)"
+    )
+
+
+def test_the_numbers_are_those_of_the_textbooks() -> None:
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)  # Newcombe 1998, table I
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    difference = said_of([*outcomes((48, 80), (56, 70))]).difference
+    assert difference == pytest.approx((0.0524, 0.3339), abs=5e-5)  # Newcombe 1998b, method 10, 56/70 - 48/80
+
+
+def test_series_that_are_alike_are_worth_fewer_pictures() -> None:
+    alike = [
+        Outcome(label, found=i < 8, series=f"{label}{i}")
+        for label in ("hero", "villain")
+        for i in range(10)
+        for _ in range(10)
+    ]
+    by_series = said_of(alike).rates[0]
+    by_picture = said_of([Outcome(one.label, one.found) for one in alike]).rates[0]
+    assert by_series.high - by_series.low > 2 * (by_picture.high - by_picture.low)
+
+
+def test_without_two_classes_there_is_a_rate_and_no_test() -> None:
+    assert bias_of([], method="anime") is None
+    one = said_of([Outcome("hero", True), Outcome("hero", False)])
+    assert (one.p, one.found) == (None, False)
+    assert one.text() == "anime found no face in 50% of hero (1/2) pictures; it takes two classes to compare"
+    assert said_of([Outcome(label, True) for label in "abc"]).p is None
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+@pytest.mark.parametrize("n_series", [15, 60])
+def test_a_fair_detector_is_not_accused_beyond_the_level(
+    spread: float, n_series: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bias, "_FLIPS", 499)
+    rng, accused, n_runs = np.random.default_rng(n_series), 0, 300
+    for _ in range(n_runs):
+        accused += said_of(_simulated(rng, n_series=n_series, spread=spread, more=0.0)).found
+    assert accused / n_runs <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / n_runs)
+
+
+def test_an_unfair_detector_is_mostly_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bias, "_FLIPS", 499)
+    rng = np.random.default_rng(0)
+    found = [said_of(_simulated(rng, n_series=60, spread=0.5, more=1.5)) for _ in range(60)]
+    assert np.mean([one.found for one in found]) > 0.9
+    assert all("loses more villain" in one.text() for one in found if one.found)
+
+
+def _simulated(rng: np.random.Generator, *, n_series: int, spread: float, more: float) -> list[Outcome]:
+    """Series that lean to a class and are alike in what is lost; ``more``: log-odds that villains add."""
+    every = []
+    for series in range(n_series):
+        lean, own = rng.choice((0.05, 0.5, 0.95)), spread * rng.normal() - 1.5
+        for _ in range(rng.integers(3, 9)):
+            hero = rng.random() < lean
+            lost = rng.random() < 1 / (1 + np.exp(-own - more * (not hero)))
+            every.append(Outcome("hero" if hero else "villain", not lost, f"s{series}"))
+    return every
+
+
+# --- files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sixty pictures of two classes and ten series; the first pixel tells what `misses_villains` does."""
+    root, rows = tmp_path / "in", [["file", "character", "series"]]
+    for label, n_lost in (("hero", 3), ("villain", 17)):
+        for i in range(30):
+            pixels = noise(24, 20, i).copy()
+            pixels[0, 0] = 0 if i < n_lost else 255
+            path = root / "images" / label / f"{label[0]}{i:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+            rows.append([f"images/{label}/{path.name}", f"Who {i}", f"s{i % 10}"])
+    (root / "metadata").mkdir()
+    with (root / "metadata" / "characters.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root
+
+
+def misses_villains(image: np.ndarray, method: str) -> list[FaceBox]:
+    return [FaceBox(5, 5, 6, 6, 0.9)] if image[0, 0, 0] else []
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("fallback", ["center-top", "reject"])
+def test_a_folder_is_cut_recorded_and_a_planted_bias_reported(
+    folder: Path, tmp_path: Path, fallback: str
+) -> None:
+    out = tmp_path / "out"
+    params = CropParams(fallback=fallback, size_px=32)  # type: ignore[arg-type]
+    records = crop_folder(folder, out, params=params, max_pixels=10_000, find=misses_villains)
+    found = bias_of_crops(records, params)
+    assert found is not None
+    assert found.found
+    assert found.text().startswith(
+        "anime found no face in 10% of hero (3/30) and 57% of villain (17/30) pictures: "
+    )
+    rows = table(out / CROPS)
+    assert len(rows) == 60
+    assert {row["reason"] for row in rows} == (
+        {""} if fallback == "center-top" else {"", "no face was found"}
+    )
+    kept = {row["file"]: row for row in rows if row["file"]}
+    assert len(kept) == (60 if fallback == "center-top" else 40)
+    assert sorted(kept) == sorted(str(path.relative_to(out)) for path in (out / "images").rglob("*.png"))
+    assert {row["file"] for row in table(out / "metadata" / "characters.csv")} == set(kept)
+    by_anime = next(row for row in rows if row["method"] == "anime")
+    assert (by_anime["face"], by_anime["n_faces"], by_anime["padded"]) == ("5 5 6 6", "1", "no")
+
+
+def test_a_fair_detector_is_not_reported_on_the_same_folder(folder: Path, tmp_path: Path) -> None:
+    params = CropParams(size_px=32)
+    records = crop_folder(
+        folder, tmp_path / "out", params=params, max_pixels=10_000, find=sees(FaceBox(5, 5, 6, 6, 1.0))
+    )
+    found = bias_of_crops(records, params)
+    assert found is not None
+    assert not found.found
+    assert bias_of_crops(records, CropParams(method="center-top")) is None
+
+
+def test_what_cannot_be_read_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
+    good, torn, large = (tmp_path / name for name in ("good", "torn", "large"))
+    good.write_bytes(png_of(noise(40, 30)))
+    torn.write_bytes(good.read_bytes()[:300])
+    large.write_bytes(png_of(noise(200, 200)))
+    sources = [Source(path, "hero") for path in (torn, tmp_path / "gone", large, good)]
+    made = list(
+        crop_files(
+            sources,
+            params=CropParams(),
+            target=lambda source, sha256: tmp_path / "out" / f"{sha256}.png",
+            max_pixels=10_000,
+            find=sees(),
+        )
+    )
+    assert [one.reason.split(":")[0] for one in made] == ["corrupt", "not_a_file", "too_many_pixels", ""]
+    assert [one.path is None for one in made] == [True, True, True, False]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{made[3].sha256}.png"]
+    found = bias_of_crops(made, CropParams())
+    assert found is not None
+    assert found.rates[0].n == 1, "what cannot be read is not the detector's loss"
+
+
+def test_a_folder_that_holds_images_is_left_as_it_is(folder: Path) -> None:
+    with pytest.raises(UsageError, match="holds images; name a new folder"):
+        crop_folder(folder, folder, params=CropParams(), max_pixels=10_000, find=sees())
+    assert len(sources_in(folder)) == 60
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, collection.crop, collection.crop.files, collection.crop.bias;"
+        "print(sorted({'numpy', 'PIL', 'torch', 'scipy', 'animeface'} & set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,494 @@
+"""Curation: what is flagged, what is decided, and that a decision outlives the picture's name."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import encoded, picture
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from collection.curation.command import original_sides, report, review
+from collection.curation.decisions import ACCEPTED, Standing, change_decisions, read_decisions
+from collection.curation.pictures import Survey, survey
+from collection.curation.quality import FLAGS, Flag, Thresholds, flags_of, measure
+from collection.curation.session import Session
+from collection.curation.sheets import TABLE
+from collection.curation.twins import Likeness, twin_flags
+from collection.demo.cast import draw_cast
+from collection.demo.render import paint
+from featurestore.duplicates import near_duplicate_clusters, perceptual_hash
+from featurestore.errors import DataError, LabelConflict, MetadataError, UsageError
+from featurestore.files import Disk, replaced_disk
+from featurestore.index import Index, build_index
+from featurestore.metadata import LABELS
+from featurestore.rejections import REJECTED
+from featurestore.scan import IndexOptions, scan
+
+HERO0, HERO1 = "images/hero/series0/hero0.png", "images/hero/series1/hero1.png"
+VILLAIN0 = "images/villain/series0/villain0.png"
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Image.Image:
+    """A character of the demo cast."""
+    return paint(draw_cast(42, 20)[0]).convert("RGB")
+
+
+def names_of(image: Image.Image, **limits: object) -> list[str]:
+    made = measure(np.asarray(image.convert("RGB")))
+    return [flag.name for flag in flags_of("a.png", made, Thresholds(**limits))]
+
+
+def lettered(image: Image.Image, *, ink: str = "black", ground: str = "white") -> Image.Image:
+    """The picture with four lines of words over its upper part."""
+    made = image.copy()
+    pen, font = ImageDraw.Draw(made), ImageFont.load_default(15)
+    pen.rectangle([0, 0, made.width, 100], fill=ground)
+    for i in range(4):
+        pen.text((6, 8 + i * 22), "words that stand here in a row", fill=ink, font=font)
+    return made
+
+
+def key_of(root: Path, file: str) -> str:
+    return hashlib.sha256((root / file).read_bytes()).hexdigest()
+
+
+def session(root: Path, *, blind: bool = False) -> Session:
+    return Session(survey(root, workers=1), blind=blind)
+
+
+def index(root: Path) -> Index:
+    return build_index(scan(root, IndexOptions()), IndexOptions())
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def flags(found: Survey, file: str) -> dict[str, Flag]:
+    return {flag.name: flag for one in found.pictures for flag in one.flags if flag.file == file}
+
+
+# What is flagged
+
+
+def test_a_drawing_has_no_flag(drawn: Image.Image) -> None:
+    assert names_of(drawn) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "name"),
+    [
+        (lambda image: image.filter(ImageFilter.GaussianBlur(3)), "blurred"),
+        (lambda image: image.resize((48, 48)).resize((256, 256), Image.Resampling.BICUBIC), "blurred"),
+        (lambda image: Image.new("RGB", image.size, (200, 180, 170)), "blank"),
+        (lambda image: image.resize((255, 255)), "tiny"),
+        (lambda image: image.resize((256, 640)), "shape"),
+        (lettered, "text"),
+        (lambda image: lettered(image).rotate(90), "text"),
+        (lambda image: lettered(image, ink="yellow", ground="navy"), "text"),
+    ],
+    ids=["blurred", "enlarged", "blank", "tiny", "long", "text", "columns_of_text", "light_on_dark"],
+)
+def test_each_fault_is_flagged_by_its_name_alone(
+    drawn: Image.Image, harm: Callable[[Image.Image], Image.Image], name: str
+) -> None:
+    assert names_of(harm(drawn)) == [name]
+
+
+def test_a_flag_tells_what_was_measured_and_the_limit_is_the_callers(drawn: Image.Image) -> None:
+    made = measure(np.asarray(drawn.filter(ImageFilter.GaussianBlur(3))))
+    [flag] = flags_of("a.png", made, Thresholds())
+    assert (flag.value, flag.limit, flag.other) == (made.sharpness, 30.0, "")
+    assert flags_of("a.png", made, Thresholds(sharpness=0.1)) == []
+
+
+def test_tiny_speaks_of_what_the_picture_was_cut_from(drawn: Image.Image) -> None:
+    made = measure(np.asarray(drawn))
+    assert flags_of("a.png", made, Thresholds(), original_px=80) == [Flag("a.png", "tiny", 80, 256)]
+    assert flags_of("a.png", made, Thresholds(), original_px=300) == []
+
+
+def test_textures_are_no_text() -> None:
+    rng = np.random.default_rng(1)
+    noise = Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    stripes = Image.fromarray(np.tile(np.repeat([0, 255], 8).astype(np.uint8), (256, 16))).convert("RGB")
+    assert names_of(noise) == names_of(stripes) == []
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 900), (900, 16), (1, 1), (2, 700)])
+def test_any_size_can_be_measured(size: tuple[int, int]) -> None:
+    assert measure(picture(1, size)).elongation == max(size) / min(size)
+
+
+def test_twins_are_found_within_and_across_labels() -> None:
+    def like(file: str, label: str, key: str, pixels: str, phash: int) -> Likeness:
+        return Likeness(file, label, key, pixels, phash)
+
+    found = twin_flags(
+        [
+            like("a", "hero", "k1", "p1", 0),
+            like("b", "hero", "k1", "p1", 0),
+            like("c", "villain", "k2", "p1", 0),
+            like("d", "villain", "k3", "p3", 0b111),
+            like("e", "villain", "k4", "p4", 1 << 40),
+            like("f", "villain", "k5", "p5", 0xFFFF << 20),
+        ],
+        distance=4,
+    )
+    told = {(flag.file, flag.name): (flag.value, flag.other) for flag in found}
+    assert told == {
+        ("a", "same_bytes"): (0, "b"),
+        ("b", "same_bytes"): (0, "a"),
+        ("a", "same_pixels_across"): (0, "c"),
+        ("b", "same_pixels_across"): (0, "c"),
+        ("c", "same_pixels_across"): (0, "a"),
+        ("c", "near_duplicate"): (1, "e"),
+        ("d", "near_duplicate"): (3, "c"),
+        ("d", "near_duplicate_across"): (3, "a"),
+        ("e", "near_duplicate"): (1, "c"),
+        ("e", "near_duplicate_across"): (1, "a"),
+    }
+    assert all(flag.name in FLAGS for flag in found)
+
+
+def test_near_is_what_the_index_calls_near(drawn: Image.Image) -> None:
+    hashes = [perceptual_hash(np.asarray(drawn.rotate(turn))) for turn in (0, 1, 2, 3, 20)]
+    files = [Likeness(f"{i}", "hero", f"{i}", f"{i}", h) for i, h in enumerate(hashes)]
+    clusters = near_duplicate_clusters(hashes, 4)
+    in_cluster = {f"{i}" for i, one in enumerate(clusters) if clusters.count(one) > 1}
+    assert {flag.file for flag in twin_flags(files, distance=4)} == in_cluster
+    assert twin_flags(files, distance=None) == []
+
+
+def test_a_survey_flags_files_and_goes_on_past_what_it_cannot_read(data: Path) -> None:
+    (data / "images/hero/series0/copy.png").write_bytes((data / HERO0).read_bytes())
+    (data / "images/villain/series0/again.bmp").write_bytes(encoded(picture(1), "BMP"))
+    (data / "images/hero/series0/torn.png").write_bytes((data / HERO1).read_bytes()[:-40])
+    (data / "images/hero/series0/empty.png").write_bytes(b"")
+    found = survey(data, workers=2)
+    assert flags(found, HERO0)["same_bytes"].other == "images/hero/series0/copy.png"
+    assert flags(found, HERO1)["same_pixels_across"].other == "images/villain/series0/again.bmp"
+    assert flags(found, "images/hero/series0/torn.png")["unreadable"].other.startswith("corrupt: ")
+    assert [len(one.files) for one in found.pictures if HERO0 in one.files] == [2]
+    assert found.labels == ("hero", "villain")
+    assert len(found.pictures) == 26  # an empty file has no key to decide by
+
+
+# What is decided
+
+
+def test_decisions_are_written_at_once_and_read_again(data: Path) -> None:
+    made = session(data)
+    made.decide(key_of(data, HERO0), "accept")
+    made.decide(key_of(data, HERO1), "reject", reason="  no\n face ")
+    made.decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    assert rows(data / REJECTED) == [{"key": key_of(data, HERO1), "file": HERO1, "reason": "no face"}]
+    assert rows(data / LABELS) == [{"file": VILLAIN0, "label": "hero", "key": key_of(data, VILLAIN0)}]
+    assert {row["file"] for row in rows(data / ACCEPTED)} == {HERO0, VILLAIN0}
+    again = {card.files[0]: (card.verdict, card.label) for card in session(data).cards()}
+    assert (again[HERO0], again[HERO1], again[VILLAIN0]) == (
+        ("accepted", ""),
+        ("rejected", ""),
+        ("accepted", "hero"),
+    )
+
+
+def test_the_index_obeys(data: Path) -> None:
+    made = session(data)
+    made.decide(key_of(data, HERO1), "reject")
+    made.decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    by_path = {row.path: row.label for row in index(data).rows}
+    assert HERO1 not in by_path
+    assert by_path[VILLAIN0] == "hero"
+    assert len(by_path) == 23
+
+
+def test_a_decision_holds_under_another_name_and_while_the_picture_is_away(data: Path) -> None:
+    made = session(data)
+    made.decide(key_of(data, HERO1), "reject")
+    made.decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    away = data / "away.png"
+    (data / VILLAIN0).rename(away)
+    assert len(index(data).rows) == 22
+    new = "images/villain/back again.png"
+    away.rename(data / new)
+    (data / HERO1).rename(data / "images/hero/other.png")
+    by_path = {row.path: row.label for row in index(data).rows}
+    assert by_path[new] == "hero"
+    assert "images/hero/other.png" not in by_path
+    cards = {card.files[0]: card for card in session(data).cards()}
+    assert cards[new].label == "hero"
+    assert cards["images/hero/other.png"].verdict == "rejected"
+
+
+def test_a_label_does_not_pass_to_other_bytes_of_the_same_name(data: Path) -> None:
+    session(data).decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    (data / VILLAIN0).write_bytes(encoded(picture(4321)))
+    assert {row.path: row.label for row in index(data).rows}[VILLAIN0] == "villain"
+    assert next(card for card in session(data).cards() if VILLAIN0 in card.files).label == ""
+
+
+def test_the_same_bytes_in_two_classes_get_one_label(data: Path) -> None:
+    copy = data / "images/villain/series0/copy.png"
+    copy.write_bytes((data / HERO0).read_bytes())
+    with pytest.raises(LabelConflict):
+        index(data)
+    made = session(data)
+    made.decide(key_of(data, HERO0), "relabel", label="hero")
+    assert {row.path: row.label for row in index(data).rows}[HERO0] == "hero"
+    third = data / "images/villain/series1/copy.png"
+    third.write_bytes(copy.read_bytes())
+    with pytest.raises(LabelConflict):
+        index(data)
+    session(data).decide(key_of(data, HERO0), "relabel", label="hero")
+    index(data)
+
+
+def test_undo_takes_back_step_by_step_and_leaves_no_file_behind(data: Path) -> None:
+    made, key = session(data), key_of(data, HERO0)
+    made.decide(key, "accept")
+    made.decide(key, "relabel", label="villain")
+    made.decide(key, "reject", reason="=1+1")
+    made.decide(key, "clear")
+    expected = [
+        ("rejected", "villain", "=1+1"),
+        ("accepted", "villain", ""),
+        ("accepted", "", ""),
+        ("", "", ""),
+    ]
+    for standing in expected:
+        card = made.undo()
+        assert card is not None
+        assert (card.verdict, card.label, card.reason) == standing
+    assert made.undo() is None
+    assert not [name for name in (REJECTED, LABELS, ACCEPTED) if (data / name).exists()]
+
+
+def test_equal_decisions_are_equal_bytes_in_any_order(data: Path, tmp_path: Path) -> None:
+    made = session(data)
+    files = [one.key for one in made.pictures[:6]]
+    written = []
+    for order in (files, files[::-1]):
+        for key in order:
+            made.decide(key, "reject", reason="x")
+        written.append((data / REJECTED).read_bytes())
+        for key in order:
+            made.decide(key, "clear")
+    assert written[0] == written[1]
+
+
+def test_a_reason_that_a_spreadsheet_would_compute_stays_a_text(data: Path) -> None:
+    made, key = session(data), key_of(data, HERO0)
+    made.decide(key, "reject", reason="=cmd|'/c calc'!A0")
+    made.decide(key_of(data, HERO1), "reject", reason="\x1b[31m" + "x" * 500)
+    by_key = {row["key"]: row["reason"] for row in rows(data / REJECTED)}
+    assert by_key[key] == "'=cmd|'/c calc'!A0"
+    assert by_key[key_of(data, HERO1)].startswith("\\x1b[31mx")
+    assert len(by_key[key_of(data, HERO1)]) == 200
+    assert next(card for card in made.cards() if card.key == key).reason == "=cmd|'/c calc'!A0"
+
+
+def test_without_a_reason_the_flags_are_the_reason(data: Path) -> None:
+    made = session(data)
+    assert made.decide(key_of(data, HERO0), "reject").reason == "blurred, tiny"
+    (data / "images/hero/large.png").write_bytes(encoded(picture(77, (300, 300))))
+    assert session(data).decide(key_of(data, "images/hero/large.png"), "reject").reason == "by eye"
+
+
+def test_what_others_wrote_in_the_meantime_is_kept(data: Path) -> None:
+    one, other = session(data), session(data)
+    one.decide(key_of(data, HERO0), "reject")
+    other.decide(key_of(data, HERO1), "reject")
+    with (data / REJECTED).open("a") as stream:
+        stream.write(f"{'a' * 64},gone.png,by hand\n")
+    (data / LABELS).write_text(f'file,label,note\n{VILLAIN0},hero,"written, by hand"\n')
+    one.decide(key_of(data, HERO0), "relabel", label="villain")
+    assert {row["key"] for row in rows(data / REJECTED)} == {"a" * 64, key_of(data, HERO1)}
+    assert [row["note"] for row in rows(data / LABELS)] == ["written, by hand", ""]
+    assert next(card for card in one.cards() if VILLAIN0 in card.files).label == "hero"
+
+
+def test_threads_lose_no_decision(data: Path) -> None:
+    made = session(data)
+    threads = [threading.Thread(target=made.decide, args=(one.key, "accept")) for one in made.pictures]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(rows(data / ACCEPTED)) == 24
+
+
+class _Killed(Disk):
+    """Ends after a number of writes."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def rename(self, source: Path, target: Path) -> None:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        super().rename(source, target)
+
+
+@pytest.mark.parametrize(("before", "then"), [("accept", "reject"), ("reject", "accept")])
+def test_a_picture_that_is_killed_on_its_way_between_tables_is_rejected(
+    data: Path, before: str, then: str
+) -> None:
+    made, key = session(data), key_of(data, HERO0)
+    made.decide(key_of(data, HERO1), "accept")  # so that neither table goes away
+    made.decide(key_of(data, VILLAIN0), "reject")
+    made.decide(key, before)
+    with replaced_disk(_Killed(1)), pytest.raises(KeyboardInterrupt):
+        made.decide(key, then)
+    assert next(card.verdict for card in made.cards() if card.key == key) == "rejected"
+
+
+class _Full(Disk):
+    def sync(self, stream: object) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_changes_nothing_and_is_not_undone_later(data: Path) -> None:
+    made, key = session(data), key_of(data, HERO0)
+    made.decide(key, "accept")
+    before = (data / ACCEPTED).read_bytes()
+    with replaced_disk(_Full()), pytest.raises(OSError, match="No space"):
+        made.decide(key_of(data, HERO1), "accept")
+    assert (data / ACCEPTED).read_bytes() == before
+    assert sorted(file.name for file in (data / "metadata").iterdir()) == ["accepted.csv"]
+    card = made.undo()
+    assert card is not None
+    assert card.key == key
+
+
+def test_what_stands_in_both_tables_is_rejected(data: Path) -> None:
+    made, key = session(data), key_of(data, HERO0)
+    made.decide(key, "accept")
+    (data / REJECTED).write_text(f"key\n{key.upper()}\n")
+    card = next(card for card in made.cards() if card.key == key)
+    assert (card.verdict, card.reason) == ("rejected", "")
+    made.decide(key, "accept")
+    assert not (data / REJECTED).exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "said"),
+    [
+        (REJECTED, "key,reason\n" + "a" * 64 + ",x\n\nabc,y\n", "line 4: the key 'abc' is no sha256"),
+        (REJECTED, "file,reason\nx,y\n", "lacks the column key"),
+        (REJECTED, "key\n,x\n", "line 2: more fields"),
+        (ACCEPTED, "key\n" + "g" * 64 + "\n", "line 2: the key 'gggg"),
+        (LABELS, "file,label,key\nx.png,hero,abc\n", "line 2: the key 'abc' is no sha256"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(data: Path, table: str, text: str, said: str) -> None:
+    (data / "metadata").mkdir()
+    (data / table).write_text(text)
+    with pytest.raises(MetadataError, match=said) as caught:
+        change_decisions(data, lambda now: now)
+    assert table in str(caught.value)
+    assert (data / table).read_text() == text
+
+
+def test_what_cannot_be_decided_is_refused(data: Path) -> None:
+    made = session(data)
+    with pytest.raises(DataError, match="start the review again"):
+        made.decide("0" * 64, "accept")
+    with pytest.raises(UsageError, match="no decision 'keep'; one of: accept, reject"):
+        made.decide(key_of(data, HERO0), "keep")
+    with pytest.raises(UsageError, match=r"no class '\.\./x'; one of: hero, villain"):
+        made.decide(key_of(data, HERO0), "relabel", label="../x")
+    assert not (data / "metadata").exists()
+
+
+# Sheets, tables and the command
+
+
+def test_a_blinded_curator_sees_no_label(data: Path) -> None:
+    (data / "images/villain/series0/copy.png").write_bytes(encoded(picture(0), "BMP"))
+    seen = session(data, blind=True)
+    assert not any(card.files or card.folder or card.label or card.role for card in seen.cards())
+    assert "villain" not in repr(seen.cards())
+    assert not any("_across" in hint.name for card in seen.cards() for hint in card.hints)
+    assert [card.key for card in seen.cards()] == sorted(card.key for card in seen.cards())
+    with pytest.raises(UsageError, match="labels are hidden here"):
+        seen.decide(key_of(data, HERO0), "relabel", label="hero")
+    session(data).decide(key_of(data, HERO0), "relabel", label="villain")
+    seen.decide(key_of(data, HERO0), "clear")
+    assert rows(data / LABELS)[0]["label"] == "villain"
+
+
+def test_sheets_are_filled_in_and_applied(data: Path, tmp_path: Path) -> None:
+    (data / "images/hero/torn.png").write_bytes(encoded(picture(3))[:-30])
+    folder = tmp_path / "sheets"
+    said = list(review(data, sheets=folder, blind=True, workers=1))
+    assert said[0].startswith(f"{folder}: 1 sheets; fill in")
+    assert sorted(file.name for file in folder.iterdir()) == [TABLE, "sheet-001.jpg"]
+    with Image.open(folder / "sheet-001.jpg") as sheet:
+        assert sheet.format == "JPEG"
+        assert sheet.width == 6 * 184 + 8
+    table = rows(folder / TABLE)
+    assert [row["number"] for row in table] == [str(i) for i in range(1, 26)]
+    assert {row["file"] for row in table} == {""}
+    table[0] |= {"decision": "reject", "reason": "no face"}
+    table[1] |= {"decision": "Accept"}
+    with (folder / TABLE).open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    assert next(review(data, decide=folder / TABLE, workers=1)) == f"{folder / TABLE}: 2 decisions"
+    now = read_decisions(data)
+    assert now.of(Session(survey(data)).picture(table[0]["key"])) == Standing("rejected", "", "no face")
+    assert table[1]["key"] in now.accepted
+    with pytest.raises(UsageError, match="is not empty"):
+        next(review(data, sheets=folder))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "images/hero/gone.png,reject,",
+            "line 3: no one picture is meant by the file 'images/hero/gone.png'",
+        ),
+        (f"{VILLAIN0},drop,", "line 3: no decision 'drop'"),
+        (f"{VILLAIN0},relabel,mentor", "line 3: no class 'mentor'"),
+        (f"{HERO0},accept,", "two decisions on the picture"),
+        ("../../etc/passwd,reject,", "line 3: no one picture"),
+    ],
+)
+def test_a_table_with_one_bad_row_decides_nothing(data: Path, tmp_path: Path, line: str, said: str) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"file,decision,label\n{HERO0},reject,\n{line}\n")
+    with pytest.raises(MetadataError, match=said):
+        list(review(data, decide=table, workers=1))
+    assert not (data / "metadata").exists()
+
+
+def test_the_report_tells_flags_and_decisions_by_class(data: Path) -> None:
+    made = session(data)
+    made.decide(key_of(data, HERO0), "reject")
+    made.decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    said = list(report(survey(data, workers=1), read_decisions(data)))
+    assert "rejected: 1 (1 of 13 hero, 0 of 11 villain)" in said
+    assert "accepted: 1 (1 of 13 hero, 0 of 11 villain)" in said
+    assert "relabelled: 1" in said
+
+
+def test_the_record_of_sources_tells_what_a_picture_was_cut_from(data: Path) -> None:
+    large = "images/hero/large.png"
+    (data / large).write_bytes(encoded(picture(77, (256, 256))))
+    (data / "metadata").mkdir()
+    (data / "metadata/sources.csv").write_text(f"key,file,box\nx,{large},10 -4 90 120\ny,{HERO0},\n")
+    assert original_sides(data) == {large: 90}
+    [flag] = flags(survey(data, original_px=original_sides(data)), large).values()
+    assert (flag.name, flag.value) == ("tiny", 90)

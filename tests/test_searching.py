@@ -1,0 +1,201 @@
+"""From a list to mugshots: every good picture is kept, every bad one has its reason, and a kill costs nothing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.hosts import ImageHost
+from tests.serpapi_double import KEY, SerpApiDouble, images
+
+#: The first offer of each character in turn; the second is always good. N is the character's number.
+FIRST = (
+    "/good/N.png", "/good/N.jpg", "/missing/", "/later/1/0/N.png", "/unwell/1/N.jpg", "/good/N.webp",
+    "/drip/N.png", "/endless/N.png", "/bomb/N.png", "/loop/N", "/page/N.jpg", "/truncated/N.jpg",
+    "/long-length/N.png", "/dropped/500/N.png", "/broken/", "/marked/noai/N.png", "/marked/tdm/N.png",
+    "LOOPBACK", "PRIVATE", "/gzip/N.png", "/good/N.png", "/hops/2/good/N.png", "/mislabelled/N.png", "/empty/N.png",
+)  # fmt: skip
+GOOD = re.compile(r"^/(good|later|unwell|gzip|hops|mislabelled)/")
+
+
+def first_of(host: ImageHost, i: int) -> str:
+    path = FIRST[i % len(FIRST)].replace("N", str(i))
+    if path == "LOOPBACK":
+        return host.redirect("http://127.0.0.1:9/x.png")
+    if path == "PRIVATE":
+        return host.redirect("http://10.0.0.7/x.png")
+    return host.url(path if path.count("/") > 1 and not path.endswith("/") else f"{path}{i}.png")
+
+
+@dataclass
+class World:
+    folder: Path
+    host: ImageHost
+    service: SerpApiDouble
+    n: int
+
+    def victim(self, name: str) -> list[str]:
+        options = {
+            "raw": str(self.folder / name / "raw"), "root": str(self.folder / name / "data"), "key": KEY,
+            "port": str(self.host.port), "service": self.service.base_url, "list": str(self.folder / "list.csv"),
+        }  # fmt: skip
+        return [sys.executable, str(ROOT / "tests" / "search_victim.py"), json.dumps(options)]
+
+    def run(self, name: str) -> str:
+        done = subprocess.run(self.victim(name), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / name / "data/metadata/sources.csv").open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def digests(self, name: str) -> dict[str, str]:
+        """Of every file of the data folder; the record without its times."""
+        root = self.folder / name / "data"
+        found = {}
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                data = path.read_bytes()
+                if path.name == "sources.csv":
+                    data = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+:\dZ]*", b"", data)
+                found[path.relative_to(root).as_posix()] = hashlib.sha256(data).hexdigest()
+        return found
+
+
+def world(folder: Path, n: int) -> Iterator[World]:
+    roles = ("hero", "villain", "antihero")
+    with (folder / "list.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["character", "series", "role", "aliases", "query_hints", "label_source"])
+        for i in range(n):
+            writer.writerow(
+                [f"Person{i:03d}x", f"Series {i // 4}", roles[i % 3], "", "", "made up by a test"]
+            )
+    with ImageHost() as host:
+
+        def offers(query: str) -> list[dict[str, Any]]:
+            i = int(re.findall(r"Person(\d+)x", query)[0])
+            return images(2, lambda k: host.url(f"/good/{1000 + i}.png") if k else first_of(host, i))
+
+        with SerpApiDouble(offers) as service:
+            yield World(folder, host, service, n)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    yield from world(tmp_path, len(FIRST))
+
+
+def check(w: World, name: str) -> None:
+    """Every character has its picture; every offer that was tried its row."""
+    rows = w.rows(name)
+    kept = [row for row in rows if row["file"]]
+    assert len(kept) == w.n
+    assert len({row["character"] for row in kept}) == w.n
+    for i in range(w.n):
+        own = [row for row in rows if row["character"] == f"Person{i:03d}x"]
+        if GOOD.match(FIRST[i % len(FIRST)]):
+            assert [row["reason"] for row in own] == [""], own
+        else:
+            assert len(own) == 2
+            assert own[0]["reason"], own[0]
+            assert (own[0]["key"], own[1]["reason"]) == ("", "")
+    for row in kept:
+        file = w.folder / name / "data" / row["file"]
+        data = file.read_bytes()
+        assert hashlib.sha256(data).hexdigest() == row["key"]
+        assert row["key"][:12] in file.name
+        assert Path(row["file"]).parts[1] == ("hero" if row["role"] == "hero" else "villain")
+        with Image.open(file) as image:
+            assert (image.size, image.format) == ((64, 64), "PNG")
+        assert (row["crop"], row["opt_out"]) == ("center-top", "none found")
+        assert row["label_source"] == "made up by a test"
+    assert len(list((w.folder / name / "data/images").rglob("*.png"))) == w.n
+    assert not list(w.folder.rglob(".*-*")), "nothing half-made is left"
+
+
+def test_every_good_picture_is_kept_and_every_bad_one_has_its_reason(small: World) -> None:
+    said = small.run("one")
+    check(small, "one")
+    reasons = Counter(row["reason"] for row in small.rows("one") if row["reason"])
+    text = " | ".join(reasons)
+    for part in ("404", "noai", "tdm-reservation", "10.0.0.7", "127.0.0.1"):
+        assert part in text, text
+    assert f"{len(FIRST) // 3} hero" in said
+    assert len(small.service.asked) == small.n
+
+
+def test_a_second_run_asks_nobody_and_changes_nothing(small: World) -> None:
+    small.run("one")
+    before = {p: p.read_bytes() for p in (small.folder / "one/data").rglob("*") if p.is_file()}
+    small.host.reset()
+    n_asked = len(small.service.asked)
+    small.run("one")
+    assert len(small.service.asked) == n_asked
+    assert not small.host.seen
+    assert {p: p.read_bytes() for p in (small.folder / "one/data").rglob("*") if p.is_file()} == before
+
+
+def killed(w: World, name: str, n_kills: int, seed: int) -> None:
+    """Kill it at so many points, then let it end."""
+    rng = random.Random(seed)
+    journal = w.folder / name / "raw" / "journal.jsonl"
+    for _ in range(n_kills):
+        known = journal.stat().st_size if journal.exists() else 0
+        process = subprocess.Popen(w.victim(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        grown = known + rng.randint(0, 3000)
+        until = time.monotonic() + 8
+        while time.monotonic() < until and process.poll() is None:
+            if journal.exists() and journal.stat().st_size > grown:
+                break
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    w.run(name)
+
+
+def test_a_run_that_is_killed_ends_with_the_same_bytes(small: World) -> None:
+    small.run("whole")
+    killed(small, "torn", 4, seed=1)
+    check(small, "torn")
+    assert small.digests("torn") == small.digests("whole")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_three_hundred_characters_survive_fifty_kills(tmp_path: Path) -> None:
+    for w in world(tmp_path, 300):
+        w.run("whole")
+        check(w, "whole")
+        killed(w, "torn", 50, seed=2)
+        check(w, "torn")
+        assert w.digests("torn") == w.digests("whole")
+        assert len(w.service.asked) <= 2 * 300 + 50, (
+            "an answer is paid for once, but for one that a kill took"
+        )
+
+
+def test_the_key_is_in_nothing_that_a_search_leaves(small: World) -> None:
+    said = small.run("one")
+    for path in (small.folder / "one").rglob("*"):
+        if path.is_file():
+            assert b"canary-key" not in path.read_bytes(), path
+    assert "canary-key" not in said
