@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from collection.assembling import NO_FACE, Assembled, assemble, check_place
 from collection.gathering import Fetch, Gathered, gather, planned
 from collection.journal import Journal
-from collection.providers import Provider
+from collection.providers import Provider, ProviderRefused
 from collection.records import Character, Fetched
+from featurestore.errors import DataError
 
 if TYPE_CHECKING:
     from collection.crop import CropParams, Cut
@@ -149,12 +150,25 @@ def search(
         How it is cut, for the record.
     retry_failed : bool
         Whether what was not to be had before is tried again.
+
+    Raises
+    ------
+    ProviderRefused
+        If nobody could be asked about.
+    DataError
+        If nothing was to be had; the data folder is as it was.
+    UsageError
+        If the data folder holds the demo cast, and is not to be replaced.
     """
     check_place(places.root, replace_all=wish.replace_all)
     journal = Journal(places.journal)
     if retry_failed:
         journal.forget_failures()
     found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
+    if not found.taken:
+        if found.refused:
+            raise ProviderRefused(found.stopped)
+        raise DataError(_nothing(found, places))
     made = assemble(
         found.entries,
         places.raw,
@@ -166,6 +180,17 @@ def search(
         about={"cut": cutting, "images of each": wish.images, "offers tried of each": wish.tries},
     )
     return found, made
+
+
+def _nothing(found: Gathered, places: Places) -> str:
+    """Why there is nothing to put in place."""
+    reasons = Counter(one.reason for one in found.entries).most_common(3)
+    said = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "nobody offered any"
+    why = f"{found.stopped}; " if found.stopped else ""
+    return (
+        f"{why}no picture of {len(found.entries)} offers was to be had ({said}); {places.root} is as it was, "
+        f"and {places.journal} has them all; try again with --retry-failed"
+    )
 
 
 def lost(made: Assembled, params: CropParams) -> Bias | None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from collection.card import write_card
+from collection.providers.folder import Folder
+from collection.records import Candidate, Character, Fetched
+from collection.searching import Places, Wish, copied, report_text, search
+from featurestore.errors import DataError
+from tests.conftest import ROOT, encoded, picture
 from tests.hosts import ImageHost
 from tests.serpapi_double import KEY, SerpApiDouble, images
 
@@ -199,3 +204,62 @@ def test_the_key_is_in_nothing_that_a_search_leaves(small: World) -> None:
         if path.is_file():
             assert b"canary-key" not in path.read_bytes(), path
     assert "canary-key" not in said
+
+
+class Nobody:
+    """A provider whose only offer is not to be had."""
+
+    name = "urls"
+
+    def known(self, one: Character) -> bool:
+        return True
+
+    def candidates(self, one: Character) -> list[Candidate]:
+        return [Candidate(one, self.name, "", 0, "http://gone.example/x.png")]
+
+
+def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(tmp_path: Path) -> None:
+    places = Places(tmp_path / "raw", tmp_path / "data")
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "data" / "images" / "mine.png").write_bytes(b"x")
+
+    def fetch(urls: Sequence[str], done: Callable[[Fetched], None]) -> None:
+        for url in urls:
+            done(Fetched(url, reason="404"))
+
+    with pytest.raises(DataError, match=r"no picture of 1 offers .*1 x 404.*is as it was"):
+        search(
+            [Character("A", "S", "hero")], Nobody(), fetch, places, lambda _: None, Wish(), cutting="",
+            max_pixels=100,
+        )  # fmt: skip
+    assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["mine.png"]
+
+
+def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> None:
+    from collection.crop import CropParams, cut
+
+    for folder, seed in (("Ann One", 1), ("series-x/cid", 2)):
+        (tmp_path / "mine" / folder).mkdir(parents=True)
+        (tmp_path / "mine" / folder / "b.png").write_bytes(encoded(picture(seed, (80, 60))))
+    (tmp_path / "mine" / "Ann One" / "a.png").write_text("no image")
+    people = [
+        Character("Ann One", "S", "hero"),
+        Character("Cid", "Series X", "antihero"),
+        Character("Dan", "S", "hero"),
+    ]
+    places, params = Places(tmp_path / "raw", tmp_path / "data"), CropParams("center-top", size_px=64)
+    found, made = search(
+        people, Folder(tmp_path / "mine"), copied(places), places, lambda image: cut(image, params), Wish(),
+        cutting=params.text(), max_pixels=10_000,
+    )  # fmt: skip
+    assert made.n_images == {"hero": 1, "villain": 1}
+    assert [one.name for one, _ in found.missing] == ["Dan"]
+    said = report_text(found, made, places.root, params)
+    assert "1 not taken: its first bytes are no image's" in said
+    assert "missing: Dan (S): no offers" in said
+    write_card(places.root)
+    text = (places.root / "metadata" / "README.md").read_text()
+    assert "3 pictures were offered, 2 taken" in text
+    assert "| villain | antihero | 1 | 1 | 1 |" in text
+    assert "| its first bytes are no image's | 1 |" in text
+    assert "| hero | center-top | 1 |" in text

@@ -93,6 +93,7 @@ def test_a_refusal_says_which_it_is_and_what_was_kept(
     with pytest.raises(ProviderRefused, match=said) as refused:
         one.candidates(OTHER)
     assert "1 answers of this run are kept" in str(refused.value)
+    assert refused.value.exit_code == 4
 
 
 def test_a_service_that_fails_is_asked_again_and_then_given_up(double: SerpApiDouble, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from collection.records import Candidate, Character
-from featurestore.errors import KyaraError
+from featurestore.errors import KyaraError, MissingError
 
 __all__ = ["BudgetSpent", "Provider", "ProviderRefused"]
 
@@ -38,5 +38,5 @@ class BudgetSpent(KyaraError):
     """As many answers were paid for as were allowed."""
 
 
-class ProviderRefused(KyaraError):
+class ProviderRefused(MissingError):
     """Nobody further can be asked about: a bad key, an empty account, a limit."""
