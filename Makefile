@@ -89,6 +89,7 @@ bench: setup-all
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/leaderboard.py
+	$(BIN)/python benchmarks/crop.py --n 60
 	$(BIN)/dvc repro --quiet
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/report.py

@@ -6,7 +6,7 @@ Parses, calls and prints. The commands' own imports are inside them, so that ``-
 from __future__ import annotations
 
 from featurestore.console import dispatch, pin_threads, run
-from featurestore.errors import MissingError
+from featurestore.errors import MissingError, UsageError
 
 pin_threads()
 
@@ -65,9 +65,11 @@ def _add_search(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--urls", type=Path, metavar="CSV", help="addresses of a table instead of a search")
     where.add_argument("--folder", type=Path, metavar="DIR", help="own pictures, a folder for each character")
-    parser.add_argument("--per-character", type=_count, default=1, metavar="N", help="pictures (%(default)s)")
     parser.add_argument(
-        "--tries", type=_count, default=5, metavar="N", help="offers that are tried of each (%(default)s)"
+        "--per-character", type=_count, metavar="N", help="pictures of each (1; with --folder all)"
+    )
+    parser.add_argument(
+        "--tries", type=_count, metavar="N", help="offers that are tried of each (5; with --folder all)"
     )
     parser.add_argument("--budget", type=_count, metavar="N", help="credits of SerpAPI that may be spent")
     parser.add_argument("--dry-run", action="store_true", help="print the plan; ask nobody, write nothing")
@@ -112,7 +114,7 @@ def _add_cutting(parser: argparse.ArgumentParser) -> None:
 
 def _search(options: argparse.Namespace) -> int:
     from collection.crop import CropParams, cut
-    from collection.lists import read_lists, shipped_lists
+    from collection.lists import alternating, read_lists, shipped_lists
     from collection.searching import Places, Wish, copied, downloaded, plan_text, report_text, search
     from extractors.devices import n_threads
     from featurestore.params import load_params
@@ -125,15 +127,19 @@ def _search(options: argparse.Namespace) -> int:
     if options.urls is not None:
         from collection.providers.urls import Urls
 
+        if options.lists:
+            raise UsageError("--urls names its own characters: leave --list out")
+
         provider: Provider = (table := Urls(options.urls))
         characters = list(table.characters)
     else:
-        characters = read_lists(options.lists or shipped_lists())
+        characters = alternating(read_lists(options.lists or shipped_lists()))
         provider = _provider(options, places)
     if options.dry_run:
         print(plan_text(characters, provider, options.budget))
         return 0
-    wish = Wish(options.per_character, options.tries, options.replace)
+    many = sys.maxsize if options.folder else 0
+    wish = Wish(options.per_character or many or 1, options.tries or many or 5, options.replace)
     found, made = search(
         characters,
         provider,
@@ -147,6 +153,8 @@ def _search(options: argparse.Namespace) -> int:
         max_pixels=max_pixels,
     )
     print(report_text(found, made, places.root, cutting))
+    for name in getattr(provider, "strangers", lambda _: [])(characters):
+        print(f"  {name}: nobody on the list is called so")
     print("next: python -m collection review, then: dvc repro")
     return MissingError.exit_code if found.refused else 0
 

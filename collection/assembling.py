@@ -147,6 +147,7 @@ def assemble(
         (staging / "metadata").mkdir(parents=True, exist_ok=True)
         _write_characters(staging, [row for row in rows if row.file])
         write_sources(staging, rows)
+        _carry_rejections(staging, read_sources(root), rows)
         write_text_atomic(staging / SEARCHED, json.dumps(dict(about), indent=1, sort_keys=True) + "\n")
         swap(staging, root)
     finally:
@@ -187,11 +188,14 @@ def _made(entry: Entry, raw: Path, cut: Callable[[Any], Cut | None], max_pixels:
 
 def _row(entry: Entry) -> Source:
     candidate, fetched, who = entry.candidate, entry.fetched, entry.candidate.character
+    own = candidate.provider == "folder"  # nobody was asked, and where it lay here is nobody's business
+    url = "/".join(Path(candidate.url).parts[-2:]) if own else candidate.url
+    opt_out = "" if own else fetched.opt_out.reason
     return Source(
         key="", file="", character=who.name, series=who.series, role=who.role, label_source=who.label_source,
         provider=candidate.provider, query=candidate.query, rank=candidate.rank, page=candidate.page,
-        url=candidate.url, final_url=fetched.final_url, time=fetched.time, status=fetched.status,
-        licence=candidate.licence, opt_out=fetched.opt_out.reason, original=fetched.sha256, crop="", box="",
+        url=url, final_url=fetched.final_url, time=fetched.time, status=fetched.status,
+        licence=candidate.licence, opt_out=opt_out, original=fetched.sha256, crop="", box="",
         reason=entry.reason,
     )  # fmt: skip
 
@@ -211,6 +215,29 @@ def _write_characters(staging: Path, rows: Sequence[Source]) -> None:
     writer.writeheader()
     for row in (*stay, *new):
         writer.writerow({name: cell(text) for name, text in row.items()})
+    write_text_atomic(path, buffer.getvalue())
+
+
+def _carry_rejections(staging: Path, before: Sequence[Source], rows: Sequence[Source]) -> None:
+    """What was rejected stays so when it is cut anew: another file, the same original."""
+    path = staging / BY_KEY[0]
+    if not path.is_file():
+        return
+    table = {row["key"]: row for row in read_table(path, ["key"])}
+    original = {row.original: table[row.key] for row in before if row.key in table and row.original}
+    new = [
+        {**original[row.original], "key": row.key, "file": row.file}
+        for row in rows
+        if row.file and row.original in original and row.key not in table
+    ]
+    if not new:
+        return
+    columns = list(dict.fromkeys(column for row in (*table.values(), *new) for column in row))
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for one in (*table.values(), *new):
+        writer.writerow({name: cell(text) for name, text in one.items()})
     write_text_atomic(path, buffer.getvalue())
 
 

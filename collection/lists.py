@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import string
 import unicodedata
@@ -23,6 +24,7 @@ __all__ = [
     "COLUMNS",
     "ROLE_WORDS",
     "TEMPLATE",
+    "alternating",
     "both_roles",
     "query_of",
     "read_list",
@@ -115,6 +117,22 @@ def query_of(character: Character, template: str = TEMPLATE) -> str:
         )
     query = f"{template.format(name=character.name, series=character.series)} {character.hints}"
     return " ".join(unicodedata.normalize("NFC", query).split())
+
+
+def alternating(characters: Sequence[Character]) -> list[Character]:
+    """Heroes and others in turn, as long as there are both: a run that ends early has as many of each.
+
+    Examples
+    --------
+    >>> roles = {"a": "hero", "b": "hero", "c": "villain"}
+    >>> people = [Character(name, "S", role) for name, role in roles.items()]
+    >>> [one.name for one in alternating(people)]
+    ['a', 'c', 'b']
+    """
+    heroes = [one for one in characters if one.role == "hero"]
+    others = [one for one in characters if one.role != "hero"]
+    pairs = itertools.zip_longest(heroes, others)
+    return [one for pair in pairs for one in pair if one is not None]
 
 
 def both_roles(characters: Sequence[Character]) -> float:

@@ -124,7 +124,11 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
         left = n_asked - n_known
         lines.append(f"{n_known} answers are kept; {left} would cost a credit each")
         if budget is not None and budget < left:
-            lines.append(f"the budget of {budget} credits leaves {left - budget} characters for another run")
+            asked = [one for one in characters if not provider.known(one)][:budget]
+            now = ", ".join(f"{n} {role}" for role, n in Counter(one.role for one in asked).items())
+            lines.append(
+                f"the budget of {budget} credits asks about {now}; {left - budget} are left for another run"
+            )
         lines += [f"  {'kept' if provider.known(one) else '    '}  {query_of(one)}" for one in characters]
     return "\n".join(lines)
 
@@ -161,7 +165,12 @@ def search(
         If the data folder holds the demo cast, and is not to be replaced.
     """
     check_place(places.root, replace_all=wish.replace_all)
-    journal = Journal(places.journal)
+    if provider.name == "folder":  # files of this machine change, and cost nothing to read again
+        local = places.raw / "folder.jsonl"
+        local.unlink(missing_ok=True)
+        journal = Journal(local)
+    else:
+        journal = Journal(places.journal)
     if retry_failed:
         journal.forget_failures()
     found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)

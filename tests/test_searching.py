@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from collection.card import write_card
+from collection.crop import CropParams, cut
 from collection.providers.folder import Folder
 from collection.records import Candidate, Character, Fetched
 from collection.searching import Places, Wish, copied, report_text, search
@@ -235,31 +236,69 @@ def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(tmp_path: Path
     assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["mine.png"]
 
 
-def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> None:
-    from collection.crop import CropParams, cut
+def own(folder: Path, **pictures: int) -> None:
+    """Pictures of one's own: path -> seed."""
+    for name, seed in pictures.items():
+        file = folder / name.replace("__", "/").replace("_", " ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".png").write_bytes(encoded(picture(seed, (80, 60))))
 
-    for folder, seed in (("Ann One", 1), ("series-x/cid", 2)):
-        (tmp_path / "mine" / folder).mkdir(parents=True)
-        (tmp_path / "mine" / folder / "b.png").write_bytes(encoded(picture(seed, (80, 60))))
-    (tmp_path / "mine" / "Ann One" / "a.png").write_text("no image")
-    people = [
-        Character("Ann One", "S", "hero"),
-        Character("Cid", "Series X", "antihero"),
-        Character("Dan", "S", "hero"),
-    ]
-    places, params = Places(tmp_path / "raw", tmp_path / "data"), CropParams("center-top", size_px=64)
+
+def cut_own(
+    folder: Path, people: Sequence[Character], margin_px: int = 64, wanted: int = 9
+) -> tuple[Places, Any, str]:
+    places, params = Places(folder / "raw", folder / "data"), CropParams("center-top", size_px=margin_px)
     found, made = search(
-        people, Folder(tmp_path / "mine"), copied(places), places, lambda image: cut(image, params), Wish(),
-        cutting=params.text(), max_pixels=10_000,
+        people, Folder(folder / "mine"), copied(places), places, lambda image: cut(image, params),
+        Wish(wanted, wanted), cutting=params.text(), max_pixels=10_000,
     )  # fmt: skip
+    return places, made, report_text(found, made, places.root, params)
+
+
+ANN, CID = Character("Ann One", "S", "hero"), Character("Cid", "Series X", "antihero")
+
+
+def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__b=1, series_x__cid__b=2, Stranger__b=3)
+    (tmp_path / "mine" / "Ann One" / "a.png").write_text("no image")
+    people = [ANN, CID, Character("Dan", "S", "hero")]
+    places, made, said = cut_own(tmp_path, people)
     assert made.n_images == {"hero": 1, "villain": 1}
-    assert [one.name for one, _ in found.missing] == ["Dan"]
-    said = report_text(found, made, places.root, params)
     assert "1 not taken: its first bytes are no image's" in said
     assert "missing: Dan (S): no offers" in said
+    assert Folder(tmp_path / "mine").strangers(people) == ["Stranger"]
+    assert {row.url for row in made.rows} == {"Ann One/a.png", "Ann One/b.png", "cid/b.png"}, (
+        "no path of this machine"
+    )
     write_card(places.root)
     text = (places.root / "metadata" / "README.md").read_text()
     assert "3 pictures were offered, 2 taken" in text
     assert "| villain | antihero | 1 | 1 | 1 |" in text
     assert "| its first bytes are no image's | 1 |" in text
     assert "| hero | center-top | 1 |" in text
+
+
+def test_own_pictures_that_changed_are_read_again(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__b=1, Cid__b=2)
+    before = {row.original for row in cut_own(tmp_path, [ANN, CID])[1].rows}
+    own(tmp_path / "mine", Ann_One__b=5)
+    after = {row.original for row in cut_own(tmp_path, [ANN, CID])[1].rows}
+    assert len(before & after) == 1
+
+
+def test_what_was_rejected_stays_so_when_it_is_cut_anew(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__b=1, Cid__b=2)
+    places, made, _ = cut_own(tmp_path, [ANN, CID])
+    rejected = made.rows[0]
+    table = places.root / "metadata" / "rejected.csv"
+    table.write_text(f"key,file,reason\n{rejected.key},{rejected.file},blurred\n")
+    _, anew, _ = cut_own(tmp_path, [ANN, CID], margin_px=32)
+    assert anew.rows[0].key != rejected.key
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["key"], row["reason"]) for row in rows] == [
+        (rejected.key, "blurred"),
+        (anew.rows[0].key, "blurred"),
+    ]
+    cut_own(tmp_path, [ANN, CID], margin_px=32)
+    assert table.read_text().count("blurred") == 2

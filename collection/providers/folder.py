@@ -6,6 +6,7 @@ Refuses to copy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from collection.names import slug
@@ -30,11 +31,22 @@ class Folder:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise MissingData(f"no folder {root}; name one that holds a folder for each character")
+        self._root = root
         self._folders: dict[tuple[str, ...], Path] = {}
         for path in sorted(root.rglob("*")):
             below = path.relative_to(root).parts
             if path.is_dir() and len(below) <= 2 and not any(part.startswith(".") for part in below):
                 self._folders.setdefault(tuple(slug(part) for part in below), path)
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        """Folders with pictures that belong to nobody on a list."""
+        wanted = {slug(name) for one in characters for name in (one.name, *one.aliases)}
+        return [
+            str(path.relative_to(self._root))
+            for place, path in self._folders.items()
+            if place[-1] not in wanted
+            and any(p.name.lower().endswith(EXTENSIONS) for p in path.iterdir() if p.is_file())
+        ]
 
     def known(self, character: Character) -> bool:
         """The folder is here."""
