@@ -59,7 +59,6 @@ study: setup
 	@echo 'commit it before experiments, which compare with the last commit: git commit -am "My pictures"'
 
 tables: setup
-	$(BIN)/python -m featurestore fuse
 	for command in train evaluate audit compare explain findings report; do \
 	  $(BIN)/python -m classifiers $$command > /dev/null || exit $$?; done
 	@$(BIN)/python -m classifiers show
