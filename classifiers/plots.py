@@ -320,13 +320,12 @@ def write_plots(folder: Path, shown: Shown, *, draws: int, seed: int) -> None:
         "pr": (["recall", "precision"], pr),
         "calibration": (["mean_predicted", "share_positive", "low", "high", "n"], rows),
     }
-    figures: dict[str, Callable[[Figure], None]] = {
-        "confusion": lambda figure: _draw_confusion(figure, shown),
-        "roc": lambda figure: _draw_roc(figure, shown),
-        "pr": lambda figure: _draw_pr(figure, shown),
-        "calibration": lambda figure: _draw_calibration(figure, shown, bins),
+    figures = {
+        "confusion": Drawing(lambda figure: _draw_confusion(figure, shown)),
+        "roc": Drawing(lambda figure: _draw_roc(figure, shown)),
+        "pr": Drawing(lambda figure: _draw_pr(figure, shown)),
+        "calibration": Drawing(lambda figure: _draw_calibration(figure, shown, bins)),
     }
     for name, (header, table) in tables.items():
         write_text_atomic(folder / f"{name}.csv", csv_text(header, table))
-    for name, draw in figures.items():
-        write_bytes_atomic(folder / f"{name}.png", png(draw))
+    write_pngs(folder, figures, workers=1)

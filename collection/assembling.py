@@ -7,11 +7,8 @@ find faces. What was in the data folder from an earlier search is replaced; pict
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import logging
 import shutil
 import uuid
 from collections import Counter
@@ -21,7 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from collection.crop.cutting import NO_FACE
+from collection.crop.squares import box_text
 from collection.demo import DEMO_MARK
+from collection.fetching.rawfiles import raw_path
 from collection.gathering import Entry
 from collection.importing import BY_KEY, swap
 from collection.names import slug
@@ -30,18 +30,17 @@ from collection.records import ROLES
 from featurestore.dataset import cell
 from featurestore.errors import ImageRejected, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
-from featurestore.metadata import CHARACTERS, read_table
+from featurestore.metadata import CHARACTERS
+from featurestore.rejections import REJECTED, keyed_rows
+from featurestore.tables import read_table, table_text
 
 if TYPE_CHECKING:
     from collection.crop import Cut
 
-__all__ = ["NO_FACE", "SEARCHED", "Assembled", "assemble", "check_place", "raw_file"]
-
-log = logging.getLogger(__name__)
+__all__ = ["SEARCHED", "Assembled", "assemble", "check_place"]
 
 #: How the pictures of the last search were chosen and cut.
 SEARCHED: Final = "metadata/search.json"
-NO_FACE: Final = "no face was found"
 
 _CHARACTERS: Final = ("file", "character", "series", "role")
 
@@ -64,11 +63,6 @@ class Assembled:
     rows: tuple[Source, ...]
 
 
-def raw_file(raw: Path, sha256: str) -> Path:
-    """Where bytes lie as they came."""
-    return raw / "images" / sha256[:2] / sha256
-
-
 def check_place(root: Path, *, replace_all: bool) -> None:
     """Refuse to mix with the demo cast in silence.
 
@@ -82,7 +76,7 @@ def check_place(root: Path, *, replace_all: bool) -> None:
 
 def assemble(
     entries: Sequence[Entry],
-    raw: Path,
+    images: Path,
     root: Path,
     cut: Callable[[Any], Cut | None],
     *,
@@ -97,8 +91,8 @@ def assemble(
     ----------
     entries : sequence of Entry
         Taken or not; all stand in the record.
-    raw : Path
-        Holds ``images/``.
+    images : Path
+        Bytes as they came (`collection.fetching.rawfiles`).
     root : Path
         The data folder.
     cut : callable
@@ -115,7 +109,7 @@ def assemble(
     check_place(root, replace_all=replace_all)
 
     def one(entry: Entry) -> tuple[Source, bytes]:
-        return _made(entry, raw, cut, max_pixels)
+        return _made(entry, images, cut, max_pixels)
 
     with ThreadPoolExecutor(workers) as pool:
         made = list(pool.map(one, entries))
@@ -164,7 +158,9 @@ def assemble(
     )
 
 
-def _made(entry: Entry, raw: Path, cut: Callable[[Any], Cut | None], max_pixels: int) -> tuple[Source, bytes]:
+def _made(
+    entry: Entry, images: Path, cut: Callable[[Any], Cut | None], max_pixels: int
+) -> tuple[Source, bytes]:
     """A row of the record, and the picture's bytes; empty where there is none."""
     from featurestore.images import decode
 
@@ -172,7 +168,7 @@ def _made(entry: Entry, raw: Path, cut: Callable[[Any], Cut | None], max_pixels:
     if row.reason:
         return row, b""
     try:
-        pixels = decode(raw_file(raw, entry.fetched.sha256).read_bytes(), max_pixels=max_pixels).pixels
+        pixels = decode(raw_path(images, entry.fetched.sha256).read_bytes(), max_pixels=max_pixels).pixels
     except ImageRejected as rejected:
         return replace(row, reason=str(rejected)), b""
     found = cut(pixels)
@@ -182,20 +178,18 @@ def _made(entry: Entry, raw: Path, cut: Callable[[Any], Cut | None], max_pixels:
     key = hashlib.sha256(data).hexdigest()
     label = ROLES[entry.candidate.character.role]
     file = f"images/{label}/{slug(entry.candidate.character.name)}-{key[:12]}.png"
-    box = " ".join(str(round(v)) for v in (found.box.x, found.box.y, found.box.width, found.box.height))
-    return replace(row, key=key, file=file, crop=found.method, box=box), data
+    return replace(row, key=key, file=file, crop=found.method, box=box_text(found.box)), data
 
 
 def _row(entry: Entry) -> Source:
     candidate, fetched, who = entry.candidate, entry.fetched, entry.candidate.character
-    own = candidate.provider == "folder"  # nobody was asked, and where it lay here is nobody's business
+    own = candidate.provider == "folder"  # where it lay on this machine is nobody's business
     url = "/".join(Path(candidate.url).parts[-2:]) if own else candidate.url
-    opt_out = "" if own else fetched.opt_out.reason
     return Source(
-        key="", file="", character=who.name, series=who.series, role=who.role, label_source=who.label_source,
+        character=who.name, series=who.series, role=who.role, label_source=who.label_source,
         provider=candidate.provider, query=candidate.query, rank=candidate.rank, page=candidate.page,
         url=url, final_url=fetched.final_url, time=fetched.time, status=fetched.status,
-        licence=candidate.licence, opt_out=opt_out, original=fetched.sha256, crop="", box="",
+        licence=candidate.licence, opt_out=fetched.opt_out.reason, original=fetched.sha256,
         reason=entry.reason,
     )  # fmt: skip
 
@@ -209,36 +203,21 @@ def _write_characters(staging: Path, rows: Sequence[Source]) -> None:
     ]
     here = {row["file"] for row in new}
     stay = [row for row in old if row["file"] not in here and _there(staging, row["file"])]
-    columns = list(dict.fromkeys([*_CHARACTERS, *(column for row in stay for column in row)]))
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in (*stay, *new):
-        writer.writerow({name: cell(text) for name, text in row.items()})
-    write_text_atomic(path, buffer.getvalue())
+    told = [{name: cell(text) for name, text in row.items()} for row in new]
+    write_text_atomic(path, table_text([*stay, *told], _CHARACTERS))
 
 
 def _carry_rejections(staging: Path, before: Sequence[Source], rows: Sequence[Source]) -> None:
     """What was rejected stays so when it is cut anew: another file, the same original."""
-    path = staging / BY_KEY[0]
-    if not path.is_file():
-        return
-    table = {row["key"]: row for row in read_table(path, ["key"])}
-    original = {row.original: table[row.key] for row in before if row.key in table and row.original}
+    known = keyed_rows(staging / REJECTED)
+    turned_away = {row.original: known[row.key] for row in before if row.original and row.key in known}
     new = [
-        {**original[row.original], "key": row.key, "file": row.file}
+        {**turned_away[row.original], "key": row.key, "file": row.file}
         for row in rows
-        if row.file and row.original in original and row.key not in table
+        if row.file and row.original in turned_away and row.key not in known
     ]
-    if not new:
-        return
-    columns = list(dict.fromkeys(column for row in (*table.values(), *new) for column in row))
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for one in (*table.values(), *new):
-        writer.writerow({name: cell(text) for name, text in one.items()})
-    write_text_atomic(path, buffer.getvalue())
+    if new:
+        write_text_atomic(staging / REJECTED, table_text([*known.values(), *new]))
 
 
 def _there(staging: Path, file: str) -> bool:

@@ -6,7 +6,7 @@ Owns ``metadata/README.md`` of a data folder. Refuses to know more than the reco
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 from collection.provenance import SOURCES, Source, read_sources
 from featurestore.errors import MissingData
 from featurestore.files import write_text_atomic
-from featurestore.metadata import CHARACTERS, LABELS, printable, read_table
+from featurestore.metadata import LABELS, printable
+from featurestore.rejections import REJECTED
+from featurestore.tables import read_table
 
 __all__ = ["CARD", "card", "write_card"]
 
@@ -43,7 +45,7 @@ def write_card(root: Path) -> Path:
 def _n_decisions(root: Path) -> dict[str, int]:
     """Lines of the tables that a curator wrote."""
     found = {}
-    for name, column in ((LABELS, "file"), ("metadata/rejected.csv", "key"), (CHARACTERS, "file")):
+    for name, column in ((LABELS, "file"), (REJECTED, "key")):
         path = root / name
         found[name] = len(read_table(path, [column])) if path.is_file() else 0
     return found
@@ -102,7 +104,7 @@ def card(rows: Sequence[Source], decisions: dict[str, int]) -> str:
         *_table(("label", "method", "images"), _methods(kept)),
         "",
         f"By hand: {decisions.get(LABELS, 0)} labels changed (labels.csv), "
-        f"{decisions.get('metadata/rejected.csv', 0)} pictures rejected (rejected.csv).",
+        f"{decisions.get(REJECTED, 0)} pictures rejected (rejected.csv).",
         "",
         "## What it is not for",
         "",
@@ -144,8 +146,7 @@ def _counts(kept: Sequence[Source]) -> list[tuple[object, ...]]:
     return found
 
 
-def _by(rows: Sequence[Source], key: object) -> list[tuple[object, ...]]:
-    assert callable(key)
+def _by(rows: Sequence[Source], key: Callable[[Source], str]) -> list[tuple[object, ...]]:
     offered, taken = Counter(key(row) for row in rows), Counter(key(row) for row in rows if row.file)
     return [(name, n, taken[name]) for name, n in sorted(offered.items(), key=lambda one: (-one[1], one[0]))]
 

@@ -7,7 +7,7 @@ in the provider's kept answers. Refuses to know how anything is fetched, and to 
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,6 @@ from collection.providers import BudgetSpent, Provider, ProviderRefused
 from collection.records import Candidate, Character, Fetched
 
 __all__ = ["Entry", "Gathered", "gather", "planned"]
-
-log = logging.getLogger(__name__)
 
 #: Tries addresses, tells of each as soon as it is done.
 Fetch = Callable[[Sequence[str], Callable[[Fetched], None]], None]
@@ -93,24 +91,23 @@ def gather(
     """
     offers, stopped, refused = _asked(characters, provider, tries)
     while True:
-        entries, lacking = _judged(offers, journal, wanted)
-        batch = list(dict.fromkeys(one.url for one in lacking.values() if one is not None))
+        entries, batch = _judged(offers, journal, wanted)
         if not batch:
             break
         fetch(batch, journal.add)
         left = [url for url in batch if url not in journal.done]
         if left:
             raise AssertionError(f"nothing was told of {left[0]}")
-    missing = []
-    for character in characters:
-        n_taken = sum(1 for one in entries if one.candidate.character == character and not one.reason)
-        if n_taken < wanted:
-            if character not in offers:
-                why = "not asked about"
-            else:
-                why = f"{len(offers[character])} offers, {n_taken} good" if offers[character] else "no offers"
-            missing.append((character, why))
+    n_taken = Counter(one.candidate.character for one in entries if not one.reason)
+    missing = [(one, _why(offers.get(one), n_taken[one])) for one in characters if n_taken[one] < wanted]
     return Gathered(tuple(entries), tuple(missing), stopped, refused)
+
+
+def _why(offers: Sequence[Candidate] | None, n_taken: int) -> str:
+    """Why a character has too few pictures."""
+    if offers is None:
+        return "not asked about"
+    return f"{len(offers)} offers, {n_taken} good" if offers else "no offers"
 
 
 def _asked(
@@ -133,18 +130,18 @@ def _asked(
 
 def _judged(
     offers: dict[Character, list[Candidate]], journal: Journal, wanted: int
-) -> tuple[list[Entry], dict[Character, Candidate | None]]:
-    """What is known by now, and the next offer of each who lacks pictures."""
+) -> tuple[list[Entry], list[str]]:
+    """What is known by now, and the addresses of the next offers of those who lack pictures."""
     entries: list[Entry] = []
     owner: dict[str, Character] = {}
-    lacking: dict[Character, Candidate | None] = {}
+    following: dict[str, None] = {}
     for character, candidates in offers.items():
-        n_taken, following = 0, None
+        n_taken = 0
         for one in candidates:
             if n_taken == wanted:
                 break
             if one.url not in journal.done:
-                following = one
+                following[one.url] = None
                 break
             fetched = journal.done[one.url]
             reason = fetched.reason
@@ -159,6 +156,4 @@ def _judged(
                 owner[fetched.sha256] = character
                 n_taken += 1
             entries.append(Entry(one, fetched, reason))
-        if n_taken < wanted and following is not None:
-            lacking[character] = following
-    return entries, lacking
+    return entries, list(following)

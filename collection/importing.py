@@ -19,19 +19,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collection.curation.decisions import ACCEPTED
 from collection.demo import DEMO_MARK
 from collection.provenance import Source, read_sources, write_sources
 from featurestore.dataset import cell
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.files import sha256_of, write_text_atomic
 from featurestore.images import EXTENSIONS
-from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, read_table
+from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, notes_of
+from featurestore.rejections import REJECTED
 from featurestore.scan import find_files
+from featurestore.tables import read_table, table_text
 
 __all__ = ["BY_KEY", "Imported", "check_positive", "import_folder", "set_positive", "swap", "write_template"]
 
 #: Decisions that are known by the bytes of a picture: they hold wherever it turns up again.
-BY_KEY = ("metadata/rejected.csv", "metadata/accepted.csv")
+BY_KEY = (REJECTED, ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,10 @@ def _differs(new: Path, old: Path) -> bool:
     return old.exists() and new.read_bytes() != old.read_bytes()
 
 
-def _merged_table(
-    name: str, required: Sequence[str], old: Path, new: Path, *, by: str = "file"
-) -> str | None:
-    """Both tables under the union of their columns, one row a file (or key); None if there is no new table.
+def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
+    """Both tables under the union of their columns, one row a value of the first column required.
+
+    None if there is no new table.
 
     Where both say something the new one is right; an empty cell says nothing.
     """
@@ -115,15 +118,10 @@ def _merged_table(
     by_file: dict[str, dict[str, str]] = {}
     for root in (old, new):
         for row in read_table(root / name, required) if (root / name).exists() else ():
-            known = by_file.setdefault(row[by].removeprefix("images/"), {})
+            known = by_file.setdefault(row[required[0]].removeprefix("images/"), {})
             known |= {column: text for column, text in row.items() if text or column not in known}
     rows = list(by_file.values())
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return table_text(rows)
 
 
 def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = False) -> Imported:
@@ -170,13 +168,9 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
 def _metadata(source: Path, old: Path, staging: Path, files: Sequence[Path]) -> tuple[str, ...]:
     """Write the tables that ``source`` brings, and where pictures are from, into ``staging``; their names."""
     written = []
-    for name, required in ((CHARACTERS, ["file"]), (LABELS, ["file", "label"])):
+    tables = [(CHARACTERS, ["file"]), (LABELS, ["file", "label"]), *((name, ["key"]) for name in BY_KEY)]
+    for name, required in tables:
         text = _merged_table(name, required, old, source)
-        if text is not None:
-            write_text_atomic(staging / name, text)
-            written.append(name)
-    for name in BY_KEY:
-        text = _merged_table(name, ["key"], old, source, by="key")
         if text is not None:
             write_text_atomic(staging / name, text)
             written.append(name)
@@ -190,15 +184,10 @@ def _record(source: Path, staging: Path, files: Sequence[Path]) -> None:
     before = read_sources(staging)
     rows = {row.key: row for row in before if row.key}
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {}
-    if (staging / CHARACTERS).is_file():
-        about = {
-            row["file"].removeprefix("images/"): row for row in read_table(staging / CHARACTERS, ["file"])
-        }
-    for file in files:
-        name = escape_path(file.as_posix())
+    names = [escape_path(file.as_posix()) for file in files]
+    notes = notes_of([f"images/{name}" for name in names], staging)
+    for file, name, facts in zip(files, names, notes, strict=True):
         key = sha256_of(staging / "images" / file)
-        facts = about.get(name, {})
         known = told.get(key) or rows.get(key)
         if known is not None:
             rows[key] = replace(known, file=f"images/{name}")
@@ -211,19 +200,10 @@ def _record(source: Path, staging: Path, files: Sequence[Path]) -> None:
             role=facts.get("role", ""),
             label_source="name of the folder",
             provider="folder",
-            query="",
-            rank="",
-            page="",
             url=name,
-            final_url="",
             time=now,
-            status="",
             licence=facts.get("licence", ""),
-            opt_out="",
             original=key,
-            crop="",
-            box="",
-            reason="",
         )
     write_sources(staging, [*(row for row in before if not row.key), *rows.values()])
 

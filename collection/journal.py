@@ -53,9 +53,8 @@ class Journal:
 
     def add(self, one: Fetched) -> None:
         """Keep it, for good."""
-        line = json.dumps(dataclasses.asdict(one), ensure_ascii=False, sort_keys=True) + "\n"
         with self._path.open("ab") as stream:
-            stream.write(line.encode())
+            stream.write(_line(one).encode())
             stream.flush()
             os.fsync(stream.fileno())
         self._done[one.url] = one
@@ -66,12 +65,13 @@ class Journal:
 
         kept = {url: one for url, one in self._done.items() if not one.reason}
         dropped = len(self._done) - len(kept)
-        lines = [
-            json.dumps(dataclasses.asdict(one), ensure_ascii=False, sort_keys=True) for one in kept.values()
-        ]
-        write_text_atomic(self._path, "".join(f"{line}\n" for line in lines))
+        write_text_atomic(self._path, "".join(map(_line, kept.values())))
         self._done = kept
         return dropped
+
+
+def _line(one: Fetched) -> str:
+    return json.dumps(dataclasses.asdict(one), ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _fetched(values: dict[str, Any]) -> Fetched:

@@ -7,7 +7,6 @@ pictures that somebody chose because they look evil. Refuses to search, and to j
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import re
 import string
@@ -18,7 +17,8 @@ from typing import Final, get_args
 
 from collection.records import Character, Role
 from featurestore.errors import MetadataError, MissingData, UsageError
-from featurestore.metadata import is_formula, read_table
+from featurestore.metadata import is_formula
+from featurestore.tables import numbered_rows
 
 __all__ = [
     "COLUMNS",
@@ -147,17 +147,16 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Rows that are not empty, each with the number of its last line."""
     if not path.exists():
         raise MissingData(f"no list {path}; name a CSV file with the columns {','.join(COLUMNS)}")
-    rows = read_table(path, COLUMNS)
-    reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
-    header = [name.strip() for name in next(reader)]
+    rows = numbered_rows(path, COLUMNS)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        header = [name.strip() for name in next(csv.reader(stream, strict=True))]
     for name in header:
         if name not in COLUMNS or header.count(name) > 1:
             what = "a second column" if name in COLUMNS else "an unknown column"
             raise MetadataError(f"{path}, line 1: {what} {name!r}; the columns are {', '.join(COLUMNS)}")
-    lines = [reader.line_num for cells in reader if any(cell.strip() for cell in cells)]
     if not rows:
         raise MetadataError(f"{path}, line 2: no character; write one a line, or leave the list out")
-    return list(zip(lines, rows, strict=True))
+    return rows
 
 
 def _character(row: dict[str, str], where: str) -> Character:

@@ -6,16 +6,14 @@ nothing but the lists. Refuses to judge rights: it says what was found.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from featurestore.dataset import cell
+from featurestore.dataset import cell, uncelled
 from featurestore.files import write_text_atomic
-from featurestore.metadata import read_table
+from featurestore.tables import read_table, table_text
 
 __all__ = ["SOURCES", "Source", "read_sources", "write_sources"]
 
@@ -55,26 +53,26 @@ class Source:
         Why no picture was taken; empty if one was.
     """
 
-    key: str
-    file: str
-    character: str
-    series: str
-    role: str
-    label_source: str
-    provider: str
-    query: str
-    rank: int | str
-    page: str
-    url: str
-    final_url: str
-    time: str
-    status: int | str
-    licence: str
-    opt_out: str
-    original: str
-    crop: str
-    box: str
-    reason: str
+    key: str = ""
+    file: str = ""
+    character: str = ""
+    series: str = ""
+    role: str = ""
+    label_source: str = ""
+    provider: str = ""
+    query: str = ""
+    rank: int | str = ""
+    page: str = ""
+    url: str = ""
+    final_url: str = ""
+    time: str = ""
+    status: int | str = ""
+    licence: str = ""
+    opt_out: str = ""
+    original: str = ""
+    crop: str = ""
+    box: str = ""
+    reason: str = ""
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Source))
@@ -82,11 +80,8 @@ COLUMNS: Final = tuple(field.name for field in fields(Source))
 
 def write_sources(root: Path, rows: Iterable[Source]) -> None:
     """Write the record of a data folder."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([cell(getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text_atomic(root / SOURCES, buffer.getvalue())
+    cells = [{name: cell(getattr(row, name)) for name in COLUMNS} for row in rows]
+    write_text_atomic(root / SOURCES, table_text(cells, COLUMNS))
 
 
 def read_sources(root: Path) -> list[Source]:
@@ -101,4 +96,4 @@ def read_sources(root: Path) -> list[Source]:
     if not path.is_file():
         return []
     rows = read_table(path, ["key"])
-    return [Source(**{name: row.get(name, "") for name in COLUMNS}) for row in rows]
+    return [Source(**{name: uncelled(row[name]) for name in COLUMNS if name in row}) for row in rows]

@@ -6,6 +6,7 @@ judge.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -14,7 +15,7 @@ __all__ = ["ROLES", "Candidate", "Character", "Fetched", "Role", "Verdict"]
 Role = Literal["hero", "villain", "antihero"]
 
 #: Role -> the folder, and so the class, that its pictures go to.
-ROLES: Final[dict[Role, str]] = {"hero": "hero", "villain": "villain", "antihero": "villain"}
+ROLES: Final[Mapping[str, str]] = {"hero": "hero", "villain": "villain", "antihero": "villain"}
 
 
 @dataclass(frozen=True)

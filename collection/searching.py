@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collection.assembling import NO_FACE, Assembled, assemble, check_place
+from collection.assembling import Assembled, assemble, check_place
 from collection.gathering import Fetch, Gathered, gather, planned
 from collection.journal import Journal
 from collection.providers import Provider, ProviderRefused
-from collection.records import Character, Fetched
+from collection.records import Character, Fetched, Verdict
 from featurestore.errors import DataError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def copied(places: Places) -> Fetch:
             done(
                 Fetched(
                     file, time=now, sha256=keep(places.images, data) if kind else "", n_bytes=len(data),
-                    kind=kind, reason=reason,
+                    kind=kind, reason=reason, opt_out=Verdict(True, ""),  # nobody was asked
                 )
             )  # fmt: skip
 
@@ -180,7 +180,7 @@ def search(
         raise DataError(_nothing(found, places))
     made = assemble(
         found.entries,
-        places.raw,
+        places.images,
         places.root,
         cut,
         replace_all=wish.replace_all,
@@ -205,16 +205,15 @@ def _nothing(found: Gathered, places: Places) -> str:
 def lost(made: Assembled, params: CropParams) -> Bias | None:
     """Whether finding faces loses more of one class; None where no face was looked for."""
     from collection.crop.bias import Outcome, bias_of
+    from collection.crop.cutting import NO_FACE
     from collection.records import ROLES
 
     if params.method == "center-top":
         return None
     outcomes = [
-        Outcome(ROLES[role], row.crop == params.method, row.series)
+        Outcome(ROLES[row.role], row.crop == params.method, row.series)
         for row in made.rows
         if row.crop or row.reason == NO_FACE
-        for role in ROLES
-        if role == row.role
     ]
     return bias_of(outcomes, method=params.method, fallback=params.fallback)
 

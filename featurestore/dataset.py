@@ -102,6 +102,17 @@ def cell(value: object) -> str:
     return f"'{text}" if is_formula(text.lstrip("'")) else text
 
 
+def uncelled(text: str) -> str:
+    """Inverse of `cell` for texts.
+
+    Examples
+    --------
+    >>> uncelled(cell("=1+1")), uncelled(cell("'=1+1")), uncelled("'tis")
+    ('=1+1', "'=1+1", "'tis")
+    """
+    return text[1:] if text.startswith("'") and is_formula(text.lstrip("'")) else text
+
+
 def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str]) -> str:
     """RFC 4180 fields with LF line ends, none of which a spreadsheet computes.
 

@@ -1,6 +1,7 @@
 """CSV files that people and spreadsheets wrote: rows of text, or what is wrong with them and where.
 
-Owns reading them: size, encoding, header, blanks, forms of Unicode. Refuses to know what a row speaks of.
+Owns reading them (size, encoding, header, blanks, forms of Unicode), and rows as such a file again. Refuses
+to know what a row speaks of.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import io
 import re
 import stat
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from featurestore.errors import MetadataError
 
-__all__ = ["checked_key", "numbered_rows", "read_table"]
+__all__ = ["checked_key", "numbered_rows", "read_table", "table_text"]
 
 _MAX_BYTES = 64 << 20
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
@@ -69,6 +70,16 @@ def numbered_rows(path: Path, required: Collection[str]) -> list[tuple[int, dict
             f"{path}: lacks the column {', '.join(lacking)}; it must be named in the first line"
         )
     return [(line, row) for line, row in rows if any(row.values())]  # spreadsheets leave empty lines behind
+
+
+def table_text(rows: Sequence[Mapping[str, str]], columns: Iterable[str] = ()) -> str:
+    """Rows as CSV, as they stand: the columns named, then whatever further ones the rows have."""
+    names = dict.fromkeys([*columns, *(name for row in rows for name in row)])
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, list(names), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
 
 
 def checked_key(text: str, *, where: str) -> str:

@@ -238,9 +238,12 @@ def response(options: argparse.Namespace) -> int:
     from featurestore.cache import RowCache, cache_root
 
     params, study, positive = open_study()
-    extractors = _extractors(params, study.blocks)
-    check_extractors(extractors, list(study.features.columns), stored_fingerprints(RESULTS / "stores.json"))
-    extractors = {**_extractors(params, (MEASURING,)), **extractors}
+    extractors = _extractors(params, list(dict.fromkeys([*study.blocks, MEASURING])))
+    check_extractors(
+        {name: extractors[name] for name in study.blocks},
+        list(study.features.columns),
+        stored_fingerprints(RESULTS / "stores.json"),
+    )
     cache = RowCache(cache_root(os.environ.get("KYARA_CACHE")))
 
     def rows(name: str, images: Mapping[str, Path], root: Path) -> pd.DataFrame:

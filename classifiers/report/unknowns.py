@@ -13,7 +13,7 @@ from typing import Final
 from classifiers.report.evidence import Evidence
 from classifiers.report.parts import counted, known, listed
 from classifiers.report.sections.leaderboard import first_table
-from classifiers.report.sections.leakage import rising
+from classifiers.report.sections.leakage import recognised, rising
 from featurestore.index import IMAGE_WISE
 
 __all__ = ["Unknown", "unknowns"]
@@ -125,14 +125,14 @@ def _of_splits(evidence: Evidence) -> Iterator[Unknown]:
         if row["note"]:
             note = str(row["note"]).removeprefix("not estimable: ")
             yield Unknown(f"The score of a split that is {row['what']}", _sentence(note))
-    for _, row in evidence.leakage.iterrows():
-        if row["part"] == "identity" and row["what"] == "both" and row["note"]:
-            yield Unknown("How much is recognition", _sentence(row["note"]))
-        elif row["part"] == "identity" and row["what"] == "both" and known(row["share"]):
-            yield Unknown(
-                "That the score image by image is all design",
-                f"Recognising what belongs together would explain about {row['share']:.0%} of it.",
-            )
+    share, note = recognised(evidence)
+    if note:
+        yield Unknown("How much is recognition", _sentence(note))
+    elif share is not None:
+        yield Unknown(
+            "That the score image by image is all design",
+            f"Recognising what belongs together would explain about {share:.0%} of it.",
+        )
 
 
 def _of_claims(evidence: Evidence) -> Iterator[Unknown]:

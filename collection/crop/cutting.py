@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from collection.crop.detection import Finder, faces_in, search_of
 from collection.crop.squares import FRAMES, Choice, Frame, Square, around, at_top, chosen
@@ -18,10 +18,13 @@ from featurestore.errors import ParamsError
 if TYPE_CHECKING:
     from extractors.base import RGB
 
-__all__ = ["CropParams", "Cut", "Fallback", "Method", "cut", "png_of"]
+__all__ = ["NO_FACE", "CropParams", "Cut", "Fallback", "Method", "cut", "png_of"]
 
 Method = Literal["anime", "mtcnn", "center-top"]
 Fallback = Literal["center-top", "reject"]
+
+#: Why a picture has no mugshot under the fallback ``reject``.
+NO_FACE: Final = "no face was found"
 
 _LEAST_PX, _MOST_PX = 16, 4096
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from collection.crop.bias import Bias, Outcome, bias_of
-from collection.crop.cutting import CropParams, Cut, cut
+from collection.crop.cutting import NO_FACE, CropParams, Cut, cut
 from collection.crop.detection import Finder, faces_in
-from collection.crop.squares import Square
+from collection.crop.squares import Square, box_text
 from extractors.faces import FaceBox
 from featurestore.dataset import cell
 from featurestore.errors import ImageRejected, UsageError
@@ -40,8 +40,6 @@ __all__ = [
 CROPS: Final = "metadata/crops.csv"
 
 COLUMNS: Final = ("file", "source", "method", "box", "face", "n_faces", "padded", "reason")
-
-_NO_FACE: Final = "no face was found"
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def crop_files(
         except ImageRejected as rejected:
             yield Cropped(source, reason=str(rejected))
             continue
-        yield Cropped(source, reason=_NO_FACE) if made is None else _written(source, made, target)
+        yield Cropped(source, reason=NO_FACE) if made is None else _written(source, made, target)
 
 
 def _written(source: Source, made: Cut, target: Callable[[Source, str], Path]) -> Cropped:
@@ -154,7 +152,7 @@ def bias_of_crops(records: Iterable[Cropped], params: CropParams) -> Bias | None
     """Whether the classes lose alike; None where no face was looked for or no picture could be read."""
     if params.method == "center-top":
         return None
-    seen = [one for one in records if one.method or one.reason == _NO_FACE]
+    seen = [one for one in records if one.method or one.reason == NO_FACE]
     outcomes = [Outcome(one.source.label, one.face is not None, one.source.series) for one in seen]
     return bias_of(outcomes, method=params.method, fallback=params.fallback)
 
@@ -218,10 +216,7 @@ def _write(out: Path, root: Path, records: Sequence[Cropped]) -> None:
 
 def _row(one: Cropped, out: Path, root: Path) -> tuple[str, ...]:
     """A line of the record; boxes are left, top, width, height in pixels of the source."""
-    boxes = tuple(
-        "" if box is None else " ".join(str(round(side)) for side in (box.x, box.y, box.width, box.height))
-        for box in (one.box, one.face)
-    )
+    boxes = tuple("" if box is None else box_text(box) for box in (one.box, one.face))
     padded = "" if not one.method else "yes" if one.padded else "no"
     file, source = _relative(one.path, out), _relative(one.source.path, root)
     return (file, source, one.method, *boxes, str(one.n_faces), padded, one.reason)

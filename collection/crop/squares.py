@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from extractors.faces import FaceBox
 
-__all__ = ["FRAMES", "Choice", "Frame", "Square", "around", "at_top", "chosen"]
+__all__ = ["FRAMES", "Choice", "Frame", "Square", "around", "at_top", "box_text", "chosen"]
 
 Choice = Literal["largest", "central"]
 
@@ -64,6 +64,11 @@ class Square:
     def height(self) -> int:
         """As `side`."""
         return self.side
+
+
+def box_text(box: Square | FaceBox) -> str:
+    """Left, top, width and height in whole pixels, as records have them."""
+    return " ".join(str(round(side)) for side in (box.x, box.y, box.width, box.height))
 
 
 def around(face: FaceBox, *, width: int, height: int, frame: Frame) -> Square:

@@ -8,10 +8,8 @@ picture looks like, and who decides.
 from __future__ import annotations
 
 import contextlib
-import csv
 import fcntl
 import functools
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,17 +17,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from collection.curation.pictures import Picture
-from featurestore.dataset import cell
+from featurestore.dataset import cell, uncelled
 from featurestore.files import make_folder, remove, write_text_atomic
 from featurestore.metadata import (
     LABELS,
     Names,
     escape_path,
-    is_formula,
     printable,
 )
 from featurestore.rejections import REJECTED, keyed_rows
-from featurestore.tables import checked_key, numbered_rows
+from featurestore.tables import checked_key, numbered_rows, table_text
 
 __all__ = ["ACCEPTED", "Decisions", "Standing", "Verdict", "change_decisions", "read_decisions"]
 
@@ -83,7 +80,7 @@ class Decisions:
         """What is decided of a picture."""
         label = next((row["label"] for row in self._labels_of(picture)), "")
         if picture.key in self.rejected:
-            return Standing("rejected", label, _as_said(self.rejected[picture.key].get("reason", "")))
+            return Standing("rejected", label, uncelled(self.rejected[picture.key].get("reason", "")))
         return Standing("accepted" if picture.key in self.accepted else "", label)
 
     def judged(self, picture: Picture, verdict: Verdict, reason: str = "") -> Decisions:
@@ -131,11 +128,6 @@ class Decisions:
 def _one_line(reason: str) -> str:
     """A reason as a cell."""
     return cell(printable(" ".join(reason.split()))[:_MOST_CHARACTERS])
-
-
-def _as_said(text: str) -> str:
-    """A cell as it was before `cell` had it."""
-    return text[1:] if text.startswith("'") and is_formula(text.lstrip("'")) else text
 
 
 def read_decisions(root: Path) -> Decisions:
@@ -205,9 +197,4 @@ def _write(path: Path, rows: Sequence[Row], columns: Sequence[str], *, same: boo
     if not rows:
         remove(path)
         return
-    buffer = io.StringIO(newline="")
-    names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomic(path, buffer.getvalue())
+    write_text_atomic(path, table_text(rows, columns))

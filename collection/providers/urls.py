@@ -6,10 +6,11 @@ Owns the table: url, character, series, role; perhaps page, licence, aliases. Re
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
-from collection.records import ROLES, Candidate, Character
+from collection.records import ROLES, Candidate, Character, Role
 from featurestore.errors import MetadataError
-from featurestore.metadata import read_table
+from featurestore.tables import numbered_rows
 
 __all__ = ["Urls"]
 
@@ -32,16 +33,18 @@ class Urls:
 
     def __init__(self, table: Path) -> None:
         found: dict[Character, list[Candidate]] = {}
-        for line, row in enumerate(read_table(table, ["url", "character", "series", "role"]), start=2):
+        for line, row in numbered_rows(table, ["url", "character", "series", "role"]):
             if row["role"] not in ROLES:
                 raise MetadataError(
                     f"{table}, line {line}: role {row['role']!r}; it is one of: {', '.join(ROLES)}"
                 )
             if not row["url"].startswith(("http://", "https://")) or not row["character"]:
                 raise MetadataError(f"{table}, line {line}: it takes a character and a url of http or https")
-            role = next(name for name in ROLES if name == row["role"])
             of = Character(
-                row["character"], row["series"], role, label_source=row.get("label_source", table.name)
+                row["character"],
+                row["series"],
+                cast(Role, row["role"]),
+                label_source=row.get("label_source", table.name),
             )
             own = found.setdefault(of, [])
             own.append(

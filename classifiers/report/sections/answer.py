@@ -13,6 +13,7 @@ from classifiers.report.parts import Section, counted, ends, known, listed, scor
 from classifiers.report.sections.contributions import contributions, largest
 from classifiers.report.sections.edits import answered
 from classifiers.report.sections.leaderboard import first_table
+from classifiers.report.sections.leakage import recognised
 
 __all__ = ["asked", "section", "tallied"]
 
@@ -117,13 +118,13 @@ def _beyond(evidence: Evidence) -> str:
 
 def _recognised(evidence: Evidence) -> str:
     """How much of the score may be recognition."""
-    for _, row in evidence.leakage.iterrows():
-        if row["part"] == "identity" and row["what"] == "both" and known(row["share"]):
-            return (
-                f"Asked image by image, recognising what belongs together would explain about "
-                f"{row['share']:.0%} of what {evidence.head} has above chance; the scores here keep it together."
-            )
-    return ""
+    share, _ = recognised(evidence)
+    if share is None:
+        return ""
+    return (
+        f"Asked image by image, recognising what belongs together would explain about "
+        f"{share:.0%} of what {evidence.head} has above chance; the scores here keep it together."
+    )
 
 
 def _explained(evidence: Evidence) -> str:

@@ -14,7 +14,7 @@ from classifiers.report.parts import Figure, Section, Table, View, counted, ends
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["rising", "section"]
+__all__ = ["recognised", "rising", "section"]
 
 _GROUPS_OF: Final = {"mixed": "several roles", "one role": "one role", "both": "both"}
 #: A gain that still matters: docs/leakage.md.
@@ -170,6 +170,14 @@ def _panel(evidence: Evidence) -> Figure | None:
         _panel_table(own),
         height,
     )
+
+
+def recognised(evidence: Evidence) -> tuple[float | None, str]:
+    """Share of the score image by image that recognition explains; where it is not known, why."""
+    for _, row in evidence.leakage.iterrows():
+        if row["part"] == "identity" and row["what"] == "both":
+            return (float(row["share"]) if known(row["share"]) else None), str(row["note"])
+    return None, ""
 
 
 def rising(evidence: Evidence) -> str:
