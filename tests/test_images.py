@@ -12,6 +12,7 @@ from conftest import encoded, picture
 from handmade import GOLDEN_JPEG, GOLDEN_SHA256, chunk, claim, png, saved
 from PIL import Image
 
+from featurestore import images
 from featurestore.errors import ImageRejected, Reason
 from featurestore.images import decode, read_image_file
 from featurestore.spec import DECODER_VERSION
@@ -167,3 +168,60 @@ def test_the_pixels_of_a_jpeg_are_pinned() -> None:
     pixels = decode(GOLDEN_JPEG, max_pixels=10**6).pixels
     assert DECODER_VERSION == 1, "a new version needs new pixels here"
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == GOLDEN_SHA256
+
+
+KINDS = {
+    "plain": {},
+    "smooth": {"subsampling": 0},
+    "halved": {"subsampling": 1},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 2},
+    "kept_rgb": {"keep_rgb": True},
+    "grey": {"mode": "L"},
+    "inks": {"mode": "CMYK"},
+    "turned": {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"},
+}
+
+
+def seed_jpeg(kind: str) -> bytes:
+    options = dict(KINDS[kind])
+    return saved(Image.fromarray(picture(5, (37, 41))).convert(options.pop("mode", "RGB")), "JPEG", **options)
+
+
+def verdict(data: bytes) -> tuple[object, ...]:
+    try:
+        found = decode(data, max_pixels=10**6)
+    except ImageRejected as rejected:
+        return (rejected.reason,)
+    return found.pixels.tobytes(), found.pixels.shape, found.format, found.jpeg_quality
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """A byte other, some gone or more, or the end cut off; often in the header."""
+    whole = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(2, len(whole) if rng.random() < 0.6 else min(len(whole), 640)))
+        match rng.integers(4):
+            case 0:
+                whole[place] ^= 1 << int(rng.integers(8))
+            case 1:
+                del whole[place : place + int(rng.integers(1, 20))]
+            case 2:
+                whole[place:place] = rng.bytes(int(rng.integers(1, 8)))
+            case _:
+                del whole[max(place, 20) :]
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fast_way_gives_what_pillow_gives_for_sound_and_damaged_bytes(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, sound = np.random.default_rng(len(kind)), seed_jpeg(kind)
+    files = [sound, *(damaged(sound, rng) for _ in range(150))]
+    taken = [images._plain_jpeg(images._opened(sound), sound) is not None]
+    fast = [verdict(data) for data in files]
+    monkeypatch.setattr(images, "_plain_jpeg", lambda *_: None)
+    assert fast == [verdict(data) for data in files]
+    assert taken == [kind not in ("inks", "turned")]
+    assert len({len(one) for one in fast}) == 2, "some are turned away, some are not"
