@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
-from collection.records import Character, Role
+from collection.records import Character, Role, unknown_role
 from featurestore.errors import MetadataError, MissingData, UsageError
 from featurestore.metadata import is_formula
 from featurestore.tables import numbered_rows
@@ -171,7 +171,7 @@ def _character(row: dict[str, str], where: str) -> Character:
             )
     role: Role | None = next((role for role in get_args(Role) if role == row["role"]), None)
     if role is None:
-        raise MetadataError(f"{where}: the role {row['role']!r}; it must be {', '.join(get_args(Role))}")
+        raise MetadataError(f"{where}: {unknown_role(row['role'])}")
     word = _role_word(row["query_hints"])
     if word:
         raise MetadataError(f"{where}: {word!r} in query_hints tells the role; take it out")

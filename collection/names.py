@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MAX_CHARACTERS", "slug", "slugs"]
+__all__ = ["MAX_CHARACTERS", "slug"]
 
 #: Of a slug: with a folder before it and a key behind it, a path stays short for any file system.
 MAX_CHARACTERS: Final = 60
@@ -49,21 +47,6 @@ def slug(name: str) -> str:
     if is_whole and folded not in _RESERVED and len(folded) <= MAX_CHARACTERS:
         return folded
     return _hashed(folded, name)
-
-
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """The slug of each name; names that fold to one slug all get a hash of their own behind it.
-
-    What a name becomes does not depend on the order of the names.
-
-    Examples
-    --------
-    >>> slugs(["Rene", "Jo", "René"])
-    {'Rene': 'rene-9a65b1a0', 'Jo': 'jo', 'René': 'rene-1d5cc3f6'}
-    """
-    plain = {name: slug(name) for name in names}
-    counts = Counter(plain.values())
-    return {name: text if counts[text] == 1 else _hashed(text, name) for name, text in plain.items()}
 
 
 def _folded(name: str) -> tuple[str, bool]:

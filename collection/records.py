@@ -10,12 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-__all__ = ["ROLES", "Candidate", "Character", "Fetched", "Role", "Verdict"]
+__all__ = ["ROLES", "Candidate", "Character", "Fetched", "Role", "Verdict", "unknown_role"]
 
 Role = Literal["hero", "villain", "antihero"]
 
 #: Role -> the folder, and so the class, that its pictures go to.
 ROLES: Final[Mapping[str, str]] = {"hero": "hero", "villain": "villain", "antihero": "villain"}
+
+
+def unknown_role(text: str) -> str:
+    """What is wrong with a role that there is not.
+
+    Examples
+    --------
+    >>> unknown_role("Hero")
+    "the role 'Hero' is none of hero, villain, antihero; write 'hero'"
+    """
+    folded = text.casefold().replace("-", "").replace(" ", "")
+    meant = folded if folded in ROLES else ""
+    return f"the role {text!r} is none of {', '.join(ROLES)}" + (f"; write {meant!r}" if meant else "")
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ class Candidate:
         Of the page that shows it; empty if unknown.
     licence : str
         What the provider says of rights; empty if nothing.
+    shown : str
+        What the record says of it in place of the url; empty for the url itself.
     """
 
     character: Character
@@ -70,6 +85,7 @@ class Candidate:
     url: str
     page: str = ""
     licence: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True)

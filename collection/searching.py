@@ -5,6 +5,7 @@ Owns how the parts are put together for a command. Refuses to read options and t
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,25 @@ from collection.assembling import Assembled, assemble, check_place
 from collection.gathering import Fetch, Gathered, gather, planned
 from collection.journal import Journal
 from collection.providers import Provider, ProviderRefused
-from collection.records import Character, Fetched, Verdict
+from collection.records import ROLES, Character, Fetched, Verdict
 from featurestore.errors import DataError
 
 if TYPE_CHECKING:
     from collection.crop import CropParams, Cut
     from collection.crop.bias import Bias
 
-__all__ = ["Places", "Wish", "copied", "downloaded", "plan_text", "report_text", "search"]
+__all__ = [
+    "Places",
+    "Wish",
+    "copied",
+    "downloaded",
+    "plan_text",
+    "report_text",
+    "search",
+    "strangers_text",
+]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
         f"{n_asked} characters of {len(series)} series: "
         + ", ".join(f"{n} {role}" for role, n in roles.items())
     ]
-    if provider.name == "serpapi":
+    if provider.costs:
         left = n_asked - n_known
         lines.append(f"{n_known} answers are kept; {left} would cost a credit each")
         if budget is not None and budget < left:
@@ -130,6 +142,11 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
                 f"the budget of {budget} credits asks about {now}; {left - budget} are left for another run"
             )
         lines += [f"  {'kept' if provider.known(one) else '    '}  {query_of(one)}" for one in characters]
+    else:
+        offers = [(len(provider.candidates(one)), one) for one in characters]
+        lines.append(f"{sum(n for n, _ in offers)} pictures on offer")
+        lines += [f"  {n:4d}  {one.name} ({one.series})" for n, one in offers]
+    lines += strangers_text(characters, provider)
     return "\n".join(lines)
 
 
@@ -165,19 +182,19 @@ def search(
         If the data folder holds the demo cast, and is not to be replaced.
     """
     check_place(places.root, replace_all=wish.replace_all)
-    if provider.name == "folder":  # files of this machine change, and cost nothing to read again
-        local = places.raw / "folder.jsonl"
-        local.unlink(missing_ok=True)
-        journal = Journal(local)
-    else:
-        journal = Journal(places.journal)
+    file = places.journal if provider.lasts else places.raw / f"{provider.name}.jsonl"
+    if not provider.lasts:
+        file.unlink(missing_ok=True)
+    journal = Journal(file)
     if retry_failed:
         journal.forget_failures()
     found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
     if not found.taken:
         if found.refused:
             raise ProviderRefused(found.stopped)
-        raise DataError(_nothing(found, places))
+        for reason, n in Counter(one.reason for one in found.entries).most_common():
+            log.warning("%d not taken: %s", n, reason)
+        raise DataError(_nothing(found, places.root, file))
     made = assemble(
         found.entries,
         places.images,
@@ -191,14 +208,14 @@ def search(
     return found, made
 
 
-def _nothing(found: Gathered, places: Places) -> str:
+def _nothing(found: Gathered, root: Path, journal: Path) -> str:
     """Why there is nothing to put in place."""
-    reasons = Counter(one.reason for one in found.entries).most_common(3)
-    said = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "nobody offered any"
     why = f"{found.stopped}; " if found.stopped else ""
+    offers = len(found.entries)
+    none = f"none of {offers} pictures was to be had" if offers else "nobody offered a picture"
     return (
-        f"{why}no picture of {len(found.entries)} offers was to be had ({said}); {places.root} is as it was, "
-        f"and {places.journal} has them all; try again with --retry-failed"
+        f"{why}{none}; {root} is as it was. {journal} has what came of each; where a server failed,"
+        " --retry-failed asks it again"
     )
 
 
@@ -206,7 +223,6 @@ def lost(made: Assembled, params: CropParams) -> Bias | None:
     """Whether finding faces loses more of one class; None where no face was looked for."""
     from collection.crop.bias import Outcome, bias_of
     from collection.crop.cutting import NO_FACE
-    from collection.records import ROLES
 
     if params.method == "center-top":
         return None
@@ -218,12 +234,19 @@ def lost(made: Assembled, params: CropParams) -> Bias | None:
     return bias_of(outcomes, method=params.method, fallback=params.fallback)
 
 
-def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams) -> str:
-    """What came of it."""
+def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams, *, folds: int) -> str:
+    """What came of it.
+
+    Parameters
+    ----------
+    folds : int
+        Of the study's cross-validation, which keeps series apart.
+    """
     counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items()) or "no pictures"
     lines = [f"{root}: {counts}, of {len(found.entries)} offers"]
     for label, methods in made.methods.items():
         lines.append(f"  {label}: " + ", ".join(f"{n} cut by {name}" for name, n in sorted(methods.items())))
+    lines.append(_series_text(made, folds))
     bias = lost(made, params)
     lines += [f"  {bias.text()}"] if bias is not None else []
     reasons = Counter(row.reason for row in made.rows if row.reason)
@@ -236,3 +259,24 @@ def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams
     if found.stopped:
         lines.append(f"{found.stopped}; run the same command again to go on: what is kept costs nothing")
     return "\n".join(lines)
+
+
+def strangers_text(characters: Sequence[Character], provider: Provider) -> list[str]:
+    """Lines on what the provider has for nobody on the list."""
+    return [f"  {name}: nobody on the list is called so" for name in provider.strangers(characters)]
+
+
+def _series_text(made: Assembled, folds: int) -> str:
+    """How many series there are, and whether they are enough for a study that keeps series apart."""
+    sides: dict[str, set[str]] = {}
+    for row in made.rows:
+        if row.file:
+            sides.setdefault(row.series, set()).add(ROLES[row.role])
+    both = sum(len(classes) > 1 for classes in sides.values())
+    told = f"  {len(sides)} series, {both} of them with both classes"
+    if len(sides) < 2 * folds:
+        told += (
+            f"; too few to keep series apart in {folds} folds: bring at least {2 * folds},"
+            " with heroes and villains in each"
+        )
+    return told

@@ -66,9 +66,9 @@ def numbered_rows(path: Path, required: Collection[str]) -> list[tuple[int, dict
         raise MetadataError(f"{path}: no CSV with one header line ({error})") from None
     lacking = sorted(set(required) - {(name or "").strip() for name in reader.fieldnames or ()})
     if lacking:
-        raise MetadataError(
-            f"{path}: lacks the column {', '.join(lacking)}; it must be named in the first line"
-        )
+        split = ";" in (reader.fieldnames or [""])[0]
+        mend = "save it with commas, not semicolons" if split else "it must be named in the first line"
+        raise MetadataError(f"{path}: lacks the column {', '.join(lacking)}; {mend}")
     return [(line, row) for line, row in rows if any(row.values())]  # spreadsheets leave empty lines behind
 
 

@@ -42,7 +42,7 @@ def main(options: dict[str, str]) -> None:
         workers=2,
         max_pixels=10_000_000,
     )
-    sys.stdout.write(report_text(found, made, places.root, params) + "\n")
+    sys.stdout.write(report_text(found, made, places.root, params, folds=5) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ class Offers:
     """A provider with a list of addresses for each character; one that is not listed stops it."""
 
     name = "offers"
+    costs = True
+    lasts = True
 
     def __init__(
         self, stop: Exception | None = None, known: Sequence[str] = (), **offers: Sequence[str]
@@ -38,6 +40,9 @@ class Offers:
             assert self._stop is not None
             raise self._stop
         return [Candidate(one, self.name, one.name, i, url) for i, url in enumerate(self._offers[one.name])]
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        return []
 
 
 class Web:

@@ -110,7 +110,8 @@ def test_labels_csv_overrides_the_folder(data: Path) -> None:
             "row 1: no file 'images/hero/gone.png'",
         ),
         ([["images/hero/series0/hero0.png", "a", "b"]] * 2, "file,character,series", "row 2: a second row"),
-        ([["x", "a", "b"]], "path,character,series", "lacks the column file"),
+        ([["x", "a", "b"]], "path,character,series", "lacks the column file; it must be named in the first"),
+        ([["x;a;b"]], "file;character;series", "lacks the column file; save it with commas, not semicolons"),
     ],
 )
 def test_a_metadata_row_that_fits_no_file_is_named(

@@ -240,7 +240,7 @@ GOOD = "Asta,Black Clover,hero,,,x"
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ((GOOD, "Yuno,Black Clover,rival,,,x"), r"line 3: the role 'rival'; it must be hero, villain, antihero"),
+        ((GOOD, "Yuno,Black Clover,rival,,,x"), r"line 3: the role 'rival' is none of hero, villain, antihero"),
         ((GOOD, "Yuno,Black Clover,Hero,,,x"), r"line 3: the role 'Hero'"),
         ((GOOD, "", " ,Black Clover,hero,,,x"), r"line 4: character is empty; fill it in"),
         ((GOOD, "Yuno,,hero,,,x"), r"line 3: series is empty"),

@@ -24,7 +24,7 @@ from collection.card import write_card
 from collection.crop import CropParams, cut
 from collection.providers.folder import Folder
 from collection.records import Candidate, Character, Fetched
-from collection.searching import Places, Wish, copied, report_text, search
+from collection.searching import Places, Wish, copied, plan_text, report_text, search
 from featurestore.errors import DataError
 from tests.conftest import ROOT, encoded, picture
 from tests.hosts import ImageHost
@@ -211,29 +211,37 @@ class Nobody:
     """A provider whose only offer is not to be had."""
 
     name = "urls"
+    costs = False
+    lasts = True
 
     def known(self, one: Character) -> bool:
         return True
 
     def candidates(self, one: Character) -> list[Candidate]:
-        return [Candidate(one, self.name, "", 0, "http://gone.example/x.png")]
+        return [Candidate(one, self.name, "", i, f"http://gone.example/{i}.png") for i in range(6)]
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        return []
 
 
-def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(tmp_path: Path) -> None:
+def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     places = Places(tmp_path / "raw", tmp_path / "data")
     (tmp_path / "data" / "images").mkdir(parents=True)
     (tmp_path / "data" / "images" / "mine.png").write_bytes(b"x")
 
     def fetch(urls: Sequence[str], done: Callable[[Fetched], None]) -> None:
         for url in urls:
-            done(Fetched(url, reason="404"))
+            done(Fetched(url, reason=f"no {url[-5]}"))
 
-    with pytest.raises(DataError, match=r"no picture of 1 offers .*1 x 404.*is as it was"):
+    with pytest.raises(DataError, match=r"none of 5 pictures was to be had; .*is as it was. .*journal.jsonl has"):
         search(
             [Character("A", "S", "hero")], Nobody(), fetch, places, lambda _: None, Wish(), cutting="",
             max_pixels=100,
         )  # fmt: skip
     assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["mine.png"]
+    assert [record.getMessage() for record in caplog.records] == [f"1 not taken: no {i}" for i in range(5)]
 
 
 def own(folder: Path, **pictures: int) -> None:
@@ -252,7 +260,7 @@ def cut_own(
         people, Folder(folder / "mine"), copied(places), places, lambda image: cut(image, params),
         Wish(wanted, wanted), cutting=params.text(), max_pixels=10_000,
     )  # fmt: skip
-    return places, made, report_text(found, made, places.root, params)
+    return places, made, report_text(found, made, places.root, params, folds=5)
 
 
 ANN, CID = Character("Ann One", "S", "hero"), Character("Cid", "Series X", "antihero")
@@ -266,6 +274,11 @@ def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> N
     assert made.n_images == {"hero": 1, "villain": 1}
     assert "1 not taken: its first bytes are no image's" in said
     assert "missing: Dan (S): no offers" in said
+    assert "2 series, 0 of them with both classes; too few to keep series apart in 5 folds" in said
+    plan = plan_text(people, Folder(tmp_path / "mine"), None)
+    assert "\n3 pictures on offer\n" in plan
+    assert "     2  Ann One (S)\n" in plan
+    assert "Stranger: nobody on the list is called so" in plan
     assert Folder(tmp_path / "mine").strangers(people) == ["Stranger"]
     assert {row.url for row in made.rows} == {"Ann One/a.png", "Ann One/b.png", "cid/b.png"}, (
         "no path of this machine"

@@ -13,7 +13,9 @@ from collection.cli.cutting import add_cutting
 from featurestore.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
+    from collection.gathering import Fetch
     from collection.providers import Provider
+    from collection.records import Character
     from collection.searching import Places
 
 __all__ = ["add"]
@@ -59,8 +61,7 @@ def add(commands: Commands) -> None:
 
 def _search(options: argparse.Namespace) -> int:
     from collection.crop import CropParams, cut
-    from collection.lists import alternating, read_lists, shipped_lists
-    from collection.searching import Places, Wish, copied, downloaded, plan_text, report_text, search
+    from collection.searching import Places, Wish, plan_text, report_text, search, strangers_text
     from extractors.devices import n_threads
     from featurestore.params import load_params
 
@@ -68,47 +69,50 @@ def _search(options: argparse.Namespace) -> int:
     places = Places(options.raw, Path(params.data.root))
     cutting = CropParams(options.method, options.choice, options.margin, fallback=options.fallback)
     max_pixels = params.data.max_pixels
-    fetch = copied(places) if options.folder else downloaded(places, max_pixels=max_pixels)
-    if options.urls is not None:
-        from collection.providers.urls import Urls
-
-        if options.lists:
-            raise UsageError("--urls names its own characters: leave --list out")
-
-        provider: Provider = (table := Urls(options.urls))
-        characters = list(table.characters)
-    else:
-        characters = alternating(read_lists(options.lists or shipped_lists()))
-        provider = _provider(options, places)
+    provider, characters = _asked(options, places)
     if options.dry_run:
         print(plan_text(characters, provider, options.budget))
         return 0
     many = sys.maxsize if options.folder else 0
-    wish = Wish(options.per_character or many or 1, options.tries or many or 5, options.replace)
     found, made = search(
         characters,
         provider,
-        fetch,
+        _fetch(options, places, max_pixels),
         places,
         lambda image: cut(image, cutting),
-        wish,
+        Wish(options.per_character or many or 1, options.tries or many or 5, options.replace),
         cutting=cutting.text(),
         retry_failed=options.retry_failed,
         workers=n_threads(params.runtime.workers),
         max_pixels=max_pixels,
     )
-    print(report_text(found, made, places.root, cutting))
-    for name in getattr(provider, "strangers", lambda _: [])(characters):
-        print(f"  {name}: nobody on the list is called so")
+    print(report_text(found, made, places.root, cutting, folds=params.cv.folds))
+    for line in strangers_text(characters, provider):
+        print(line)
     print("next: python -m collection review, then: dvc repro")
     return MissingError.exit_code if found.refused else 0
 
 
-def _provider(options: argparse.Namespace, places: Places) -> Provider:
+def _asked(options: argparse.Namespace, places: Places) -> tuple[Provider, list[Character]]:
+    """Who is asked, and about whom."""
+    from collection.lists import alternating, read_lists, shipped_lists
+
+    if options.urls is not None:
+        from collection.providers.urls import Urls
+
+        if options.lists:
+            raise UsageError("--urls names its own characters: leave --list out")
+        table = Urls(options.urls)
+        return table, list(table.characters)
+    characters = alternating(read_lists(options.lists or shipped_lists()))
     if options.folder is not None:
         from collection.providers.folder import Folder
 
-        return Folder(options.folder.expanduser())
+        return Folder(options.folder.expanduser()), characters
+    return _serpapi(options, places), characters
+
+
+def _serpapi(options: argparse.Namespace, places: Places) -> Provider:
     from collection.providers.serpapi import SerpApi
     from collection.secret import Secret, read_secret
 
@@ -117,3 +121,9 @@ def _provider(options: argparse.Namespace, places: Places) -> Provider:
     else:
         key = read_secret("SERPAPI_KEY", os.environ, Path(".env"), where="https://serpapi.com")
     return SerpApi(key, places.raw / "answers" / "serpapi", budget=options.budget)
+
+
+def _fetch(options: argparse.Namespace, places: Places, max_pixels: int) -> Fetch:
+    from collection.searching import copied, downloaded
+
+    return copied(places) if options.folder else downloaded(places, max_pixels=max_pixels)

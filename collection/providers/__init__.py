@@ -6,6 +6,7 @@ first, and says in its errors what was kept. Refuses to download.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from collection.records import Candidate, Character
@@ -15,9 +16,20 @@ __all__ = ["BudgetSpent", "Provider", "ProviderRefused"]
 
 
 class Provider(Protocol):
-    """Offers pictures of characters."""
+    """Offers pictures of characters.
+
+    Attributes
+    ----------
+    name : str
+    costs : bool
+        Whether an answer that is not known costs a credit.
+    lasts : bool
+        Whether what came of an address stands for good; if not, every run reads it anew.
+    """
 
     name: str
+    costs: bool
+    lasts: bool
 
     def known(self, character: Character) -> bool:
         """Whether an answer costs nothing: it is here already."""
@@ -32,6 +44,9 @@ class Provider(Protocol):
         ProviderRefused
             If no further character can be asked about.
         """
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        """What it has for nobody among these, a name each."""
 
 
 class BudgetSpent(KyaraError):

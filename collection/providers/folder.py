@@ -18,7 +18,8 @@ __all__ = ["Folder"]
 
 
 class Folder:
-    """See `collection.providers.Provider`; a candidate's url is the path of a file.
+    """See `collection.providers.Provider`; a candidate's url is the path of a file. A record
+    tells its last two parts: where it lay on this machine is nobody's business.
 
     Raises
     ------
@@ -27,6 +28,8 @@ class Folder:
     """
 
     name = "folder"
+    costs = False
+    lasts = False  # files change, and cost nothing to read again
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -37,16 +40,6 @@ class Folder:
             below = path.relative_to(root).parts
             if path.is_dir() and len(below) <= 2 and not any(part.startswith(".") for part in below):
                 self._folders.setdefault(tuple(slug(part) for part in below), path)
-
-    def strangers(self, characters: Sequence[Character]) -> list[str]:
-        """Folders with pictures that belong to nobody on a list."""
-        wanted = {slug(name) for one in characters for name in (one.name, *one.aliases)}
-        return [
-            str(path.relative_to(self._root))
-            for place, path in self._folders.items()
-            if place[-1] not in wanted
-            and any(p.name.lower().endswith(EXTENSIONS) for p in path.iterdir() if p.is_file())
-        ]
 
     def known(self, character: Character) -> bool:
         """The folder is here."""
@@ -59,5 +52,18 @@ class Folder:
                 folder = self._folders.get(place)
                 if folder is not None:
                     files = [p for p in sorted(folder.iterdir()) if p.name.lower().endswith(EXTENSIONS)]
-                    return [Candidate(character, self.name, "", i, str(p)) for i, p in enumerate(files)]
+                    return [
+                        Candidate(character, self.name, "", i, str(p), shown="/".join(p.parts[-2:]))
+                        for i, p in enumerate(files)
+                    ]
         return []
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        """Folders with pictures that belong to nobody on a list."""
+        wanted = {slug(name) for one in characters for name in (one.name, *one.aliases)}
+        return [
+            str(path.relative_to(self._root))
+            for place, path in self._folders.items()
+            if place[-1] not in wanted
+            and any(p.name.lower().endswith(EXTENSIONS) for p in path.iterdir() if p.is_file())
+        ]

@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +56,8 @@ class SerpApi:
     """
 
     name = "serpapi"
+    costs = True
+    lasts = True
 
     def __init__(
         self,
@@ -94,6 +96,10 @@ class SerpApi:
                     )
                 )
         return found
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        """Nobody: it is asked by name."""
+        return []
 
     def _asked(self, character: Character) -> dict[str, str]:
         """All that an answer depends on."""

@@ -5,10 +5,11 @@ Owns the table: url, character, series, role; perhaps page, licence, aliases. Re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from collection.records import ROLES, Candidate, Character, Role
+from collection.records import ROLES, Candidate, Character, Role, unknown_role
 from featurestore.errors import MetadataError
 from featurestore.tables import numbered_rows
 
@@ -30,16 +31,19 @@ class Urls:
     """
 
     name = "urls"
+    costs = False
+    lasts = True
 
     def __init__(self, table: Path) -> None:
         found: dict[Character, list[Candidate]] = {}
         for line, row in numbered_rows(table, ["url", "character", "series", "role"]):
             if row["role"] not in ROLES:
-                raise MetadataError(
-                    f"{table}, line {line}: role {row['role']!r}; it is one of: {', '.join(ROLES)}"
-                )
+                raise MetadataError(f"{table}, line {line}: {unknown_role(row['role'])}")
             if not row["url"].startswith(("http://", "https://")) or not row["character"]:
-                raise MetadataError(f"{table}, line {line}: it takes a character and a url of http or https")
+                raise MetadataError(
+                    f"{table}, line {line}: url {row['url']!r}, character {row['character']!r}; it takes a"
+                    " url of http or https and a character (files of this machine: search --folder)"
+                )
             of = Character(
                 row["character"],
                 row["series"],
@@ -62,3 +66,7 @@ class Urls:
     def candidates(self, character: Character) -> list[Candidate]:
         """Its rows of the table, in its order."""
         return list(self._found.get(character, []))
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        """Those of the table that are not among these."""
+        return [one.name for one in self.characters if one not in set(characters)]
