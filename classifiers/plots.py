@@ -24,6 +24,7 @@ from classifiers.metrics import Judged
 from classifiers.pool import run
 from classifiers.tables import csv_text, interval, number
 from featurestore.files import write_bytes_atomic, write_text_atomic
+from featurestore.text import WIDER_FONTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +39,6 @@ Floats = npt.NDArray[np.float64]
 _BLUE, _ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 CYCLE = (_BLUE, _ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DPI = 110
-#: Tried, where installed, for letters that DejaVu Sans lacks.
-_WIDER_FONTS = (
-    "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "IPAexGothic", "Noto Sans CJK SC", "PingFang SC",
-    "Noto Sans CJK KR", "Apple SD Gothic Neo", "Noto Sans", "Arial Unicode MS",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -181,7 +177,7 @@ def _drawn(drawing: Drawing) -> tuple[bytes, bool]:
     with matplotlib.rc_context(), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         matplotlib.rcdefaults()
-        matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(n for n in _WIDER_FONTS if n in installed)]
+        matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(n for n in WIDER_FONTS if n in installed)]
         matplotlib.rcParams["text.parse_math"] = False  # a label may hold a dollar
         matplotlib.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
         figure = Figure(figsize=drawing.size, dpi=_DPI, layout="constrained")

@@ -2,7 +2,7 @@
 
 Owns names of files, ``characters.csv``, and putting a whole folder in place at once. Refuses to fetch and to
 find faces. What was in the data folder from an earlier search is replaced; pictures that no search brought,
-``labels.csv`` and ``rejected.csv`` stay.
+and what was decided, stay.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from collection.carryover import carry_decisions, named
 from collection.crop.cutting import NO_FACE
 from collection.crop.squares import box_text
 from collection.demo import DEMO_MARK
 from collection.fetching.rawfiles import raw_path
 from collection.gathering import Entry
-from collection.importing import BY_KEY, swap
+from collection.importing import IMPORTED, swap
 from collection.names import slug
 from collection.provenance import Source, read_sources, write_sources
 from collection.records import ROLES
@@ -31,7 +32,6 @@ from featurestore.dataset import cell
 from featurestore.errors import ImageRejected, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
 from featurestore.metadata import CHARACTERS
-from featurestore.rejections import REJECTED, keyed_rows
 from featurestore.tables import read_table, table_text
 
 if TYPE_CHECKING:
@@ -107,12 +107,26 @@ def assemble(
         Goes into `SEARCHED`.
     """
     check_place(root, replace_all=replace_all)
-
-    def one(entry: Entry) -> tuple[Source, bytes]:
-        return _made(entry, images, cut, max_pixels)
-
     with ThreadPoolExecutor(workers) as pool:
-        made = list(pool.map(one, entries))
+        made = list(pool.map(lambda entry: _made(entry, images, cut, max_pixels), entries))
+    rows, pictures = _each_once(made)
+    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
+    try:
+        stay = [] if replace_all or not root.exists() else _stay(root, staging)
+        for file, data in pictures.items():
+            write_bytes_atomic(staging / file, data)
+        _write_characters(staging, [row for row in rows if row.file])
+        write_sources(staging, [*rows, *stay])
+        carry_decisions(root, staging)
+        write_text_atomic(staging / SEARCHED, json.dumps(dict(about), indent=1, sort_keys=True) + "\n")
+        swap(staging, root)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return _assembled(rows)
+
+
+def _each_once(made: Sequence[tuple[Source, bytes]]) -> tuple[list[Source], dict[str, bytes]]:
+    """Rows, of which the first alone has a picture where several are the same; pictures by file."""
     owner: dict[str, Source] = {}
     rows: list[Source] = []
     pictures: dict[str, bytes] = {}
@@ -123,29 +137,23 @@ def assemble(
             owner[row.key] = row
             pictures[row.file] = data
         rows.append(row)
-    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
-    try:
-        if replace_all:
-            for name in BY_KEY:
-                if (root / name).is_file():
-                    (staging / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(root / name, staging / name)
-        elif root.exists():
-            shutil.copytree(root, staging)
-            for old in read_sources(staging):
-                if old.file:
-                    (staging / old.file).unlink(missing_ok=True)
-        for file, data in pictures.items():
-            (staging / file).parent.mkdir(parents=True, exist_ok=True)
-            write_bytes_atomic(staging / file, data)
-        (staging / "metadata").mkdir(parents=True, exist_ok=True)
-        _write_characters(staging, [row for row in rows if row.file])
-        write_sources(staging, rows)
-        _carry_rejections(staging, read_sources(root), rows)
-        write_text_atomic(staging / SEARCHED, json.dumps(dict(about), indent=1, sort_keys=True) + "\n")
-        swap(staging, root)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    return rows, pictures
+
+
+def _stay(root: Path, staging: Path) -> list[Source]:
+    """Copy all but what an earlier search brought; rows of the record that stay with it."""
+    shutil.copytree(root, staging)
+    stay = []
+    for row in read_sources(staging):
+        if row.provider == IMPORTED:
+            stay.append(row)
+        elif row.file:
+            (staging / row.file).unlink(missing_ok=True)
+    return stay
+
+
+def _assembled(rows: Sequence[Source]) -> Assembled:
+    """The rows, counted."""
     kept = [row for row in rows if row.file]
     labels = {row.file: Path(row.file).parts[1] for row in kept}
     return Assembled(
@@ -183,14 +191,12 @@ def _made(
 
 def _row(entry: Entry) -> Source:
     candidate, fetched, who = entry.candidate, entry.fetched, entry.candidate.character
-    own = candidate.provider == "folder"  # where it lay on this machine is nobody's business
-    url = "/".join(Path(candidate.url).parts[-2:]) if own else candidate.url
     return Source(
         character=who.name, series=who.series, role=who.role, label_source=who.label_source,
         provider=candidate.provider, query=candidate.query, rank=candidate.rank, page=candidate.page,
-        url=url, final_url=fetched.final_url, time=fetched.time, status=fetched.status,
-        licence=candidate.licence, opt_out=fetched.opt_out.reason, original=fetched.sha256,
-        reason=entry.reason,
+        url=candidate.shown or candidate.url, final_url=fetched.final_url, time=fetched.time,
+        status=fetched.status, licence=candidate.licence, opt_out=fetched.opt_out.reason,
+        original=fetched.sha256, reason=entry.reason,
     )  # fmt: skip
 
 
@@ -202,26 +208,6 @@ def _write_characters(staging: Path, rows: Sequence[Source]) -> None:
         {"file": row.file, "character": row.character, "series": row.series, "role": row.role} for row in rows
     ]
     here = {row["file"] for row in new}
-    stay = [row for row in old if row["file"] not in here and _there(staging, row["file"])]
+    stay = [row for row in old if row["file"] not in here and named(staging, row["file"])]
     told = [{name: cell(text) for name, text in row.items()} for row in new]
     write_text_atomic(path, table_text([*stay, *told], _CHARACTERS))
-
-
-def _carry_rejections(staging: Path, before: Sequence[Source], rows: Sequence[Source]) -> None:
-    """What was rejected stays so when it is cut anew: another file, the same original."""
-    known = keyed_rows(staging / REJECTED)
-    turned_away = {row.original: known[row.key] for row in before if row.original and row.key in known}
-    new = [
-        {**turned_away[row.original], "key": row.key, "file": row.file}
-        for row in rows
-        if row.file and row.original in turned_away and row.key not in known
-    ]
-    if new:
-        write_text_atomic(staging / REJECTED, table_text([*known.values(), *new]))
-
-
-def _there(staging: Path, file: str) -> bool:
-    from featurestore.metadata import unescape_path
-
-    name = unescape_path(file)
-    return (staging / name).is_file() or (staging / "images" / name).is_file()

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from collection.holdings import Holdings, Picture, holdings
 from collection.provenance import SOURCES, Source, read_sources
 from featurestore.errors import MissingData
 from featurestore.files import write_text_atomic
-from featurestore.metadata import LABELS, printable
-from featurestore.rejections import REJECTED
-from featurestore.tables import read_table
+from featurestore.images import MAX_PIXELS
+from featurestore.metadata import printable
 
 __all__ = ["CARD", "card", "write_card"]
 
@@ -25,56 +25,94 @@ CARD: Final = "metadata/README.md"
 #: Sites, reasons and licences that are named; the rest is counted.
 _MOST: Final = 12
 
+#: Provider -> who chose so many pictures, and what that does to them.
+_CHOSE: Final = {
+    "serpapi": "a search engine chose {n}, and its ranking knows fame, shops and wallpapers",
+    "urls": "whoever wrote a table of addresses chose {n}, and the record does not say how",
+    "folder": "whoever filled a folder for each character chose {n}, and the record does not say how",
+    "import": "whoever filled the folder that was imported chose {n}, and the record does not say how",
+}
+_OTHER: Final = "{name} chose {n}, and the record does not say how"
+_UNRECORDED: Final = "no record says who chose {n}"
 
-def write_card(root: Path) -> Path:
+
+def write_card(root: Path, *, group_from: str | None = None, max_pixels: int = MAX_PIXELS) -> Path:
     """Write the card of a data folder.
+
+    Parameters
+    ----------
+    root : Path
+        The data folder.
+    group_from : str or None
+        As ``data.group_from``: how a path tells the series.
+    max_pixels : int
+        Cap on width x height, checked before decoding.
 
     Raises
     ------
     MissingData
-        If the folder has no record.
+        If the folder has no record, or no pictures.
+    DataError, MetadataError
+        If its tables are such that no study could be made of it.
     """
     rows = read_sources(root)
     if not rows:
         raise MissingData(f"no {root / SOURCES}: nothing says where the pictures of {root} come from")
     path = root / CARD
-    write_text_atomic(path, card(rows, _n_decisions(root)))
+    held = holdings(root, rows, group_from=group_from, max_pixels=max_pixels)
+    write_text_atomic(path, card(rows, held))
     return path
 
 
-def _n_decisions(root: Path) -> dict[str, int]:
-    """Lines of the tables that a curator wrote."""
-    found = {}
-    for name, column in ((LABELS, "file"), (REJECTED, "key")):
-        path = root / name
-        found[name] = len(read_table(path, [column])) if path.is_file() else 0
-    return found
-
-
-def card(rows: Sequence[Source], decisions: dict[str, int]) -> str:
+def card(rows: Sequence[Source], held: Holdings) -> str:
     """The card as Markdown.
 
     Parameters
     ----------
     rows : sequence of Source
         The whole record, offers that were not taken among them.
-    decisions : dict of str to int
-        Lines by table.
+    held : Holdings
+        What a study would get.
     """
-    kept = [row for row in rows if row.file]
-    parts = [
+    lines = [
         "# Data set card",
         "",
-        "Written by `python -m collection card` from "
+        "Written by `python -m collection card` from the pictures, the tables beside them and "
         "[sources.csv](sources.csv), which has a row for every picture that was offered.",
         "",
+        *_contents(held),
+        *_origins(rows),
+        *_rights(rows),
+        *_left_out(rows, held),
+        *_cutting(held),
+        *_limits(held),
+    ]
+    return "\n".join(lines)
+
+
+def _contents(held: Holdings) -> list[str]:
+    sources = Counter(_label_source(one) for one in held.pictures)
+    lines = [
         "## What is in it",
         "",
-        *_table(("label", "role", "images", "characters", "series"), _counts(kept)),
+        "Pictures that a study would get: without those that a curator rejected, under the labels that a "
+        "curator gave.",
         "",
-        "Labels come from: " + _listed(Counter(row.label_source or "not said" for row in kept)) + ".",
-        "Who is a hero is a matter of reading; antiheroes stay apart in the column `role` of characters.csv.",
+        *_table(("label", "role", "images", "characters", "series"), _counts(held.pictures)),
         "",
+        f"Labels come from: {_listed(sources) or 'nowhere'}.",
+    ]
+    if any(one.role for one in held.pictures):
+        lines.append(
+            "Who is a hero is a matter of reading; antiheroes stay apart in the column `role` of "
+            "characters.csv."
+        )
+    return [*lines, ""]
+
+
+def _origins(rows: Sequence[Source]) -> list[str]:
+    kept = [row for row in rows if row.file]
+    return [
         "## Where it comes from",
         "",
         f"{len(rows):,} pictures were offered, {len(kept):,} taken, between {_span(kept)} (UTC).",
@@ -85,6 +123,12 @@ def card(rows: Sequence[Source], decisions: dict[str, int]) -> str:
         "",
         "Queries: " + _queries(rows),
         "",
+    ]
+
+
+def _rights(rows: Sequence[Source]) -> list[str]:
+    refused = Counter(row.opt_out for row in rows if row.opt_out not in ("", "none found"))
+    return [
         "## Rights",
         "",
         "The pictures belong to whoever drew them and to whoever holds the rights; this record gives none. "
@@ -92,33 +136,89 @@ def card(rows: Sequence[Source], decisions: dict[str, int]) -> str:
         "",
         *_table(("said", "offered", "taken"), _by(rows, lambda row: row.licence or "nothing")[:_MOST]),
         "",
-        "Sites that ask not to be mined were not read: "
-        + (_listed(Counter(row.opt_out for row in rows if not _free(row))) or "none asked") + ".",
+        f"Sites that ask not to be mined were not read: {_listed(refused) or 'none asked'}.",
         "",
+    ]
+
+
+def _left_out(rows: Sequence[Source], held: Holdings) -> list[str]:
+    n_rejected = held.rejected.total()
+    found: list[tuple[str, int]] = []
+    if n_rejected:
+        found.append((f"a curator rejected them: {_counted(held.rejected)}", n_rejected))
+    if held.n_gone:
+        found.append(("taken, and no longer here", held.n_gone))
+    if held.unusable:
+        found.append((f"no usable image: {_counted(held.unusable)}", held.unusable.total()))
+    found += Counter(row.reason for row in rows if not row.file).most_common(_MOST)
+    return [
         "## What was left out",
         "",
-        *_table(("reason", "offers"), _reasons(rows)),
+        *(_table(("reason", "pictures"), found) if found else ["Nothing."]),
         "",
+    ]
+
+
+def _cutting(held: Holdings) -> list[str]:
+    counts = Counter((one.label, _method(one)) for one in held.pictures)
+    n_relabelled = sum(one.relabelled for one in held.pictures)
+    lines = [
         "## How it was cut",
         "",
-        *_table(("label", "method", "images"), _methods(kept)),
+        *_table(("label", "method", "images"), [(*name, n) for name, n in sorted(counts.items())]),
         "",
-        f"By hand: {decisions.get(LABELS, 0)} labels changed (labels.csv), "
-        f"{decisions.get(REJECTED, 0)} pictures rejected (rejected.csv).",
-        "",
+        f"Rejected by hand: {held.rejected.total()} (rejected.csv). Of the others, under another label than "
+        f"their folder's: {n_relabelled} (labels.csv).",
+    ]
+    if held.n_idle:
+        lines.append(f"Decisions on pictures that are not here: {held.n_idle}.")
+    return [*lines, ""]
+
+
+def _limits(held: Holdings) -> list[str]:
+    return [
         "## What it is not for",
         "",
         "- Identifying people, or saying anything of people who are not drawn.",
         "- Training models that draw.",
-        "- Claims about anime as a whole: a search engine chose the pictures, and its ranking knows fame, "
-        "shops and wallpapers.",
+        f"- Claims about anime as a whole. Of {len(held.pictures):,} pictures, {_choices(held)}.",
         "",
-    ]  # fmt: skip
-    return "\n".join(parts)
+    ]
 
 
-def _free(row: Source) -> bool:
-    return row.opt_out in ("", "none found")
+def _choices(held: Holdings) -> str:
+    """Who chose the pictures of the study."""
+    providers = Counter(one.source.provider if one.source else None for one in held.pictures)
+    said = []
+    for name, n in providers.most_common():
+        text = _UNRECORDED if name is None else _CHOSE.get(name, _OTHER)
+        said.append(text.format(n=f"{n:,}", name=_clean(name or "somebody")))
+    return "; ".join(said) or "nobody chose one"
+
+
+def _label_source(one: Picture) -> str:
+    if one.relabelled:
+        return "labels.csv"
+    return (one.source.label_source if one.source else "") or "not said"
+
+
+def _method(one: Picture) -> str:
+    return (one.source.crop if one.source else "") or "as it came"
+
+
+def _counts(pictures: Sequence[Picture]) -> list[tuple[object, ...]]:
+    groups: dict[tuple[str, str], list[Picture]] = {}
+    for one in pictures:
+        groups.setdefault((one.label, one.role), []).append(one)
+    return [
+        (
+            *group,
+            len(own),
+            len({(one.series, one.character) for one in own if one.character}) or "",
+            len({one.series for one in own if one.series}) or "",
+        )
+        for group, own in sorted(groups.items())
+    ]
 
 
 def _clean(text: object) -> str:
@@ -132,18 +232,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{_clean(name)} ({n})" for name, n in counts.most_common(_MOST))
+    return _clean(_counted(counts)) if counts else ""
 
 
-def _counts(kept: Sequence[Source]) -> list[tuple[object, ...]]:
-    groups = sorted({(Path(row.file).parts[1], row.role) for row in kept})
-    found: list[tuple[object, ...]] = []
-    for label, role in groups:
-        own = [row for row in kept if (Path(row.file).parts[1], row.role) == (label, role)]
-        found.append(
-            (label, role, len(own), len({(r.series, r.character) for r in own}), len({r.series for r in own}))
-        )
-    return found
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} ({n})" for name, n in counts.most_common(_MOST))
 
 
 def _by(rows: Sequence[Source], key: Callable[[Source], str]) -> list[tuple[object, ...]]:
@@ -165,12 +258,3 @@ def _queries(rows: Sequence[Source]) -> str:
     if not asked:
         return "none."
     return f"{len(asked)}, one template for all, without a word about roles; the first: `{_clean(asked[0])}`."
-
-
-def _reasons(rows: Sequence[Source]) -> list[tuple[str, int]]:
-    return Counter(row.reason for row in rows if not row.file).most_common(_MOST)
-
-
-def _methods(kept: Sequence[Source]) -> list[tuple[object, ...]]:
-    counts = Counter((Path(row.file).parts[1], row.crop or "as it came") for row in kept)
-    return [(*name, n) for name, n in sorted(counts.items())]

@@ -14,12 +14,13 @@ import re
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from collection.curation.decisions import ACCEPTED
+from collection.carryover import DECIDED, keep_decisions, named
 from collection.demo import DEMO_MARK
 from collection.provenance import Source, read_sources, write_sources
 from featurestore.dataset import cell
@@ -27,14 +28,21 @@ from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.files import sha256_of, write_text_atomic
 from featurestore.images import EXTENSIONS
 from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, notes_of
-from featurestore.rejections import REJECTED
 from featurestore.scan import find_files
 from featurestore.tables import read_table, table_text
 
-__all__ = ["BY_KEY", "Imported", "check_positive", "import_folder", "set_positive", "swap", "write_template"]
+__all__ = [
+    "IMPORTED",
+    "Imported",
+    "check_positive",
+    "import_folder",
+    "set_positive",
+    "swap",
+    "write_template",
+]
 
-#: Decisions that are known by the bytes of a picture: they hold wherever it turns up again.
-BY_KEY = (REJECTED, ACCEPTED)
+#: The provider that the record names where a folder has no record of its own.
+IMPORTED: Final = "import"
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,10 @@ def _differs(new: Path, old: Path) -> bool:
     return old.exists() and new.read_bytes() != old.read_bytes()
 
 
-def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> str | None:
-    """Both tables under the union of their columns, one row a value of the first column required.
+def _merged_table(
+    name: str, required: Sequence[str], old: Path, new: Path, of: Callable[[dict[str, str]], Hashable]
+) -> str | None:
+    """Both tables under the union of their columns, one row for each thing that rows speak of.
 
     None if there is no new table.
 
@@ -115,13 +125,12 @@ def _merged_table(name: str, required: Sequence[str], old: Path, new: Path) -> s
     """
     if not (new / name).exists():
         return None
-    by_file: dict[str, dict[str, str]] = {}
+    merged: dict[Hashable, dict[str, str]] = {}
     for root in (old, new):
         for row in read_table(root / name, required) if (root / name).exists() else ():
-            known = by_file.setdefault(row[required[0]].removeprefix("images/"), {})
+            known = merged.setdefault(of(row), {})
             known |= {column: text for column, text in row.items() if text or column not in known}
-    rows = list(by_file.values())
-    return table_text(rows)
+    return table_text(list(merged.values()))
 
 
 def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = False) -> Imported:
@@ -134,7 +143,8 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     root : Path
         The data folder.
     replace : bool
-        True: what was in ``root`` goes, once everything new is in place. False: it stays.
+        True: what was in ``root`` goes, once everything new is in place, but for decisions that are known
+        by key. False: it stays.
     keep_demo : bool
         Allow adding to the demo cast.
 
@@ -156,7 +166,9 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
             shutil.copytree(root, staging)
         staging.mkdir(parents=True, exist_ok=True)
         _copy(images, files, staging, root)
-        tables = _metadata(source, root if not replace else staging, staging, files)
+        if replace:
+            keep_decisions(root, staging)
+        tables = _metadata(source, staging, files)
         facts_of(find_files(staging), staging, group_from=None)  # a bad table is told before anything changes
         n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
         swap(staging, root)
@@ -165,12 +177,23 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     return Imported({label: n_images[label] for label in sorted({f.parts[0] for f in files})}, tables)
 
 
-def _metadata(source: Path, old: Path, staging: Path, files: Sequence[Path]) -> tuple[str, ...]:
-    """Write the tables that ``source`` brings, and where pictures are from, into ``staging``; their names."""
+def _metadata(source: Path, staging: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Join the tables that ``source`` brings, and where pictures are from, to ``staging``'s; their names."""
+
+    def file(row: dict[str, str]) -> str:
+        return row["file"].removeprefix("images/")
+
+    def picture(row: dict[str, str]) -> tuple[str, str]:
+        path = None if row.get("key") else named(staging, row["file"])
+        return row.get("key", "").lower() or (sha256_of(path) if path else ""), file(row)
+
+    def key(row: dict[str, str]) -> str:
+        return row["key"].lower()
+
     written = []
-    tables = [(CHARACTERS, ["file"]), (LABELS, ["file", "label"]), *((name, ["key"]) for name in BY_KEY)]
-    for name, required in tables:
-        text = _merged_table(name, required, old, source)
+    for name, required in {CHARACTERS: ("file",), **DECIDED}.items():
+        of = {CHARACTERS: file, LABELS: picture}.get(name, key)
+        text = _merged_table(name, required, staging, source, of)
         if text is not None:
             write_text_atomic(staging / name, text)
             written.append(name)
@@ -199,7 +222,7 @@ def _record(source: Path, staging: Path, files: Sequence[Path]) -> None:
             series=facts.get("series", ""),
             role=facts.get("role", ""),
             label_source="name of the folder",
-            provider="folder",
+            provider=IMPORTED,
             url=name,
             time=now,
             licence=facts.get("licence", ""),

@@ -32,6 +32,7 @@ class Source:
         Its path below the data folder, as ``characters.csv`` has it; empty likewise.
     character, series, role, label_source : str
     provider, query : str
+        Who offered it, ``import`` for a folder that was imported without a record; what was asked.
     rank : int or ""
         Place in the provider's answer, from 0.
     page, url, final_url : str

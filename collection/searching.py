@@ -19,6 +19,7 @@ from collection.journal import Journal
 from collection.providers import Provider, ProviderRefused
 from collection.records import ROLES, Character, Fetched, Verdict
 from featurestore.errors import DataError
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     from collection.crop import CropParams, Cut
@@ -129,22 +130,23 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
     roles = Counter(one.role for one in characters)
     series = {one.series for one in characters}
     lines = [
-        f"{n_asked} characters of {len(series)} series: "
+        f"{counted(n_asked, 'character')} of {len(series)} series: "
         + ", ".join(f"{n} {role}" for role, n in roles.items())
     ]
     if provider.costs:
         left = n_asked - n_known
-        lines.append(f"{n_known} answers are kept; {left} would cost a credit each")
+        lines.append(f"{counted(n_known, 'answer')} kept; {left} would cost a credit each")
         if budget is not None and budget < left:
             asked = [one for one in characters if not provider.known(one)][:budget]
             now = ", ".join(f"{n} {role}" for role, n in Counter(one.role for one in asked).items())
             lines.append(
-                f"the budget of {budget} credits asks about {now}; {left - budget} are left for another run"
+                f"the budget of {counted(budget, 'credit')} asks about {now};"
+                f" {left - budget} are left for another run"
             )
         lines += [f"  {'kept' if provider.known(one) else '    '}  {query_of(one)}" for one in characters]
     else:
         offers = [(len(provider.candidates(one)), one) for one in characters]
-        lines.append(f"{sum(n for n, _ in offers)} pictures on offer")
+        lines.append(f"{counted(sum(n for n, _ in offers), 'picture')} on offer")
         lines += [f"  {n:4d}  {one.name} ({one.series})" for n, one in offers]
     lines += strangers_text(characters, provider)
     return "\n".join(lines)
@@ -212,7 +214,7 @@ def _nothing(found: Gathered, root: Path, journal: Path) -> str:
     """Why there is nothing to put in place."""
     why = f"{found.stopped}; " if found.stopped else ""
     offers = len(found.entries)
-    none = f"none of {offers} pictures was to be had" if offers else "nobody offered a picture"
+    none = f"none of {counted(offers, 'picture')} was to be had" if offers else "nobody offered a picture"
     return (
         f"{why}{none}; {root} is as it was. {journal} has what came of each; where a server failed,"
         " --retry-failed asks it again"

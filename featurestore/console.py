@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["command_parser", "dispatch", "pin_threads", "run", "say"]
+__all__ = ["Terminated", "command_parser", "dispatch", "pin_threads", "run", "say"]
 
 Command = tuple[str, Callable[[argparse.Namespace], int], str]
 
@@ -71,13 +71,13 @@ def dispatch(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     return code
 
 
-class _Terminated(BaseException):
+class Terminated(BaseException):
     """SIGTERM came, from a scheduler that wants the machine back: put things away and end."""
 
 
 def _terminate(number: int, frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
-    raise _Terminated
+    raise Terminated
 
 
 def say(error: object) -> None:
@@ -123,6 +123,6 @@ def run(main: Callable[[list[str]], int | None], argv: list[str] | None = None) 
     except KeyboardInterrupt:
         sys.stderr.write("kyara: interrupted; what was committed is kept\n")
         return 130
-    except _Terminated:
+    except Terminated:
         sys.stderr.write("kyara: terminated; what was committed is kept\n")
         return 128 + signal.SIGTERM

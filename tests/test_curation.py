@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from conftest import encoded, picture
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from collection.curation import captions
+from collection.curation.captions import font_of, has_font, lines_of
 from collection.curation.command import original_sides, report, review
 from collection.curation.decisions import ACCEPTED, Standing, change_decisions, read_decisions
 from collection.curation.pictures import Survey, survey
@@ -70,6 +73,13 @@ def index(root: Path) -> Index:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def named(root: Path, *people: tuple[str, str, str]) -> None:
+    """Name characters: file, character and series of each."""
+    (root / "metadata").mkdir(exist_ok=True)
+    with (root / "metadata/characters.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("file", "character", "series"), *people])
 
 
 def flags(found: Survey, file: str) -> dict[str, Flag]:
@@ -431,7 +441,7 @@ def test_sheets_are_filled_in_and_applied(data: Path, tmp_path: Path) -> None:
     (data / "images/hero/torn.png").write_bytes(encoded(picture(3))[:-30])
     folder = tmp_path / "sheets"
     said = list(review(data, sheets=folder, blind=True, workers=1))
-    assert said[0].startswith(f"{folder}: 1 sheets; fill in")
+    assert said == [f"{folder}: 1 sheet; fill in {folder / TABLE}, then: review --decide {folder / TABLE}"]
     assert sorted(file.name for file in folder.iterdir()) == [TABLE, "sheet-001.jpg"]
     with Image.open(folder / "sheet-001.jpg") as sheet:
         assert sheet.format == "JPEG"
@@ -451,6 +461,94 @@ def test_sheets_are_filled_in_and_applied(data: Path, tmp_path: Path) -> None:
     assert table[1]["key"] in now.accepted
     with pytest.raises(UsageError, match="is not empty"):
         next(review(data, sheets=folder))
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_sheets_and_their_table_name_characters_and_the_table_is_read_again(
+    data: Path, tmp_path: Path, blind: bool
+) -> None:
+    named(data, (HERO0, "Möbius", "=1+1"), (VILLAIN0, "花子", ""))
+    folder = tmp_path / "sheets"
+    next(review(data, sheets=folder, blind=blind, workers=1))
+    table = rows(folder / TABLE)
+    by_key = {row["key"]: (row["character"], row["series"], row["file"]) for row in table}
+    assert by_key[key_of(data, HERO0)] == ("Möbius", "'=1+1", "" if blind else HERO0)
+    assert by_key[key_of(data, VILLAIN0)] == ("花子", "series0", "" if blind else VILLAIN0)
+    assert by_key[key_of(data, HERO1)] == ("", "series1", "" if blind else HERO1)
+    assert not blind or "villain" not in (folder / TABLE).read_text(encoding="utf-8")
+    for row in table:
+        row["decision"] = "accept" if row["character"] == "Möbius" else ""
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    assert next(review(data, decide=folder / TABLE, workers=1)) == f"{folder / TABLE}: 1 decision"
+    assert list(read_decisions(data).accepted) == [key_of(data, HERO0)]
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_names_stand_below_the_pictures_of_a_sheet(data: Path, tmp_path: Path, blind: bool) -> None:
+    drawn = []
+    for i, people in enumerate(([], [(HERO0, "Ai", "")], [(HERO0, "Ai", "Of the Valley")])):
+        named(data, *people)
+        next(review(data, sheets=tmp_path / f"{i}", blind=blind, workers=1))
+        drawn.append(np.asarray(Image.open(tmp_path / f"{i}" / "sheet-001.jpg")).astype(int))
+    place = session(data, blind=blind).number_of[key_of(data, HERO0)] - 1
+    x, y = 8 + place % 6 * 184, 8 + place // 6 * 262
+    for one, other in ((0, 1), (1, 2)):
+        changed = np.argwhere(np.abs(drawn[one] - drawn[other]).max(axis=2) > 60)
+        assert len(changed) > 20
+        assert (changed >= (y + 176 + 20, x)).all()
+        assert (changed < (y + 262, x + 176)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("Raka Tochiha", ["Raka Tochiha"]),
+        ("Nausicaä of the Valley of the Wind", ["Nausicaä of the Valley of the", "Wind"]),
+        ("Relena \u202ePeacecraft", ["Relena \\u202ePeacecraft"]),
+    ],
+)
+def test_a_name_is_broken_at_blanks(text: str, expected: list[str]) -> None:
+    assert lines_of(text, font_of(text, 11), width_px=176, n_lines=2) == expected
+
+
+@pytest.mark.parametrize("text", ["word " * 60, "W" * 400, "i" * 100_000, "Ж" * 50, "long" * 12 + " name"])
+@pytest.mark.parametrize("n_lines", [1, 2, 3])
+def test_a_long_name_ends_where_there_is_no_room(text: str, n_lines: int) -> None:
+    font = font_of(text, 11)
+    lines = lines_of(text, font, width_px=176, n_lines=n_lines)
+    assert len(lines) <= n_lines
+    assert max(font.getlength(line) for line in lines) <= 176
+    if len(lines) == n_lines and "name" not in text:
+        assert lines[-1].endswith("..")
+    assert "".join(lines).removesuffix("..").replace(" ", "") in text.replace(" ", "")
+
+
+def test_letters_that_no_font_has_are_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(captions, "_wider_fonts", list)
+    assert all(has_font(text) for text in ("", "Möbius", "Ōe", "Орлова", "Ελλη"))
+    named(data, (HERO0, "Möbius", "Ōe"))
+    with caplog.at_level(logging.WARNING):
+        next(review(data, sheets=tmp_path / "one", workers=1))
+        assert caplog.messages == []
+        named(data, (HERO0, "花子", ""))
+        next(review(data, sheets=tmp_path / "two", workers=1))
+    [said] = caplog.messages
+    assert "install one, e.g. Noto Sans CJK, or read them in" in said
+
+
+def test_a_font_that_has_more_letters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = captions._plain_font()
+    serif = (plain[0].replace("DejaVuSans.ttf", "cmr10.ttf"), 0)
+    monkeypatch.setattr(captions, "_plain_font", lambda: serif)
+    monkeypatch.setattr(captions, "_wider_fonts", lambda: [plain])
+    assert font_of("Orlova", 11).getname()[0] == "cmr10"
+    assert font_of("Орлова", 11).getname()[0] == "DejaVu Sans"
 
 
 @pytest.mark.parametrize(
@@ -482,6 +580,22 @@ def test_the_report_tells_flags_and_decisions_by_class(data: Path) -> None:
     assert "rejected: 1 (1 of 13 hero, 0 of 11 villain)" in said
     assert "accepted: 1 (1 of 13 hero, 0 of 11 villain)" in said
     assert "relabelled: 1" in said
+
+
+def test_the_report_counts_by_the_label_that_stands_now(data: Path) -> None:
+    found = survey(data, workers=1)
+    made = Session(found)
+    made.decide(key_of(data, VILLAIN0), "relabel", label="hero")
+    made.decide(key_of(data, VILLAIN0), "reject")
+    said = list(report(found, read_decisions(data)))
+    assert "rejected: 1 (1 of 13 hero, 0 of 11 villain)" in said
+    assert "tiny: 24 (13 of 13 hero, 11 of 11 villain)" in said
+    again = survey(data, workers=1)
+    assert list(report(again, read_decisions(data))) == said
+    Session(again).decide(key_of(data, VILLAIN0), "clear")
+    said = list(report(again, read_decisions(data)))
+    assert "tiny: 24 (12 of 12 hero, 12 of 12 villain)" in said
+    assert said[-1] == "relabelled: 0"
 
 
 def test_the_record_of_sources_tells_what_a_picture_was_cut_from(data: Path) -> None:

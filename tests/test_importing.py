@@ -223,7 +223,7 @@ def test_every_imported_picture_has_a_row_of_where_it_is_from(data: Path, mine: 
     one = rows["images/cat/1.png"]
     assert one.key == sha256_of(data / one.file)
     assert (one.character, one.series, one.role, one.licence) == ("Tama", "Roofs", "cat", "CC0")
-    assert (one.provider, one.url, one.label_source) == ("folder", "cat/1.png", "name of the folder")
+    assert (one.provider, one.url, one.label_source) == ("import", "cat/1.png", "name of the folder")
 
 
 def test_a_folder_that_has_its_own_record_keeps_it(data: Path, mine: Path) -> None:
@@ -248,3 +248,34 @@ def test_decisions_that_are_known_by_key_come_along(data: Path, mine: Path) -> N
     index = build_index(scan(data, options), options)
     assert rejected not in {row.key for row in index.rows}
     assert len(index.rows) == 9
+
+
+def test_decisions_that_are_known_by_key_survive_an_import_of_everything_anew(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=True)
+    rejected, relabelled = (sha256_of(mine / "cat" / name) for name in ("1.png", "2.png"))
+    (data / "metadata/rejected.csv").write_text(f"key,file,reason\n{rejected},images/cat/1.png,blurred\n")
+    (data / "metadata/labels.csv").write_text(
+        f"file,label,key\nimages/cat/2.png,dog,{relabelled}\nimages/cat/3.png,dog,\n"
+    )
+    (mine / "cat" / "2.png").rename(mine / "cat" / "renamed.png")
+    import_folder(mine, data, replace=True)
+    scanned = scan(data, IndexOptions())
+    assert {s.file for s in scanned.seen if s.rejected} == {"images/cat/1.png"}
+    assert scanned.facts["images/cat/renamed.png"].label == "dog"
+    assert scanned.facts["images/cat/3.png"].label == "cat", "what has no key goes with what was there"
+
+
+def test_a_label_takes_the_place_of_one_of_the_same_picture_alone(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=True)
+    here = sha256_of(mine / "cat" / "1.png")
+    away = "0" * 64
+    (data / "metadata/labels.csv").write_text(
+        f"file,label,key\nimages/cat/1.png,dog,{here}\nimages/cat/1.png,dog,{away}\n"
+    )
+    (mine / "metadata").mkdir()
+    (mine / "metadata/labels.csv").write_text("file,label\ncat/1.png,bird\n")
+    import_folder(mine, data, replace=False)
+    with (data / "metadata/labels.csv").open(newline="") as stream:
+        rows = [(row["key"], row["label"]) for row in csv.DictReader(stream)]
+    assert rows == [(here, "bird"), (away, "dog")]
+    assert scan(data, IndexOptions()).facts["images/cat/1.png"].label == "bird"

@@ -11,9 +11,12 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -35,7 +38,7 @@ from collection.curation.session import Session
 from featurestore.metadata import LABELS
 from featurestore.rejections import REJECTED
 from tests.browser import HOSTILE, drawing, opened
-from tests.conftest import encoded, picture
+from tests.conftest import ROOT, encoded, picture
 
 HERO, VILLAIN, NEAR = "images/hero/a.png", "images/villain/c.png", "images/villain/d.png"
 
@@ -423,6 +426,54 @@ def test_the_command_prints_the_address_and_ends_with_a_report(
     assert re.match(r"http://127\.0\.0\.1:\d+/[\w-]{32}/ shows 6 pictures", said[0])
     assert "near_duplicate: 2 (0 of 3 hero, 2 of 3 villain)" in said
     assert said[-1] == "relabelled: 0"
+
+
+#: A shell may start what it runs in the background with Ctrl-C ignored.
+_COMMAND = """\
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("collection", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "told"),
+    [
+        (signal.SIGINT, 0, ""),
+        (signal.SIGTERM, 143, "kyara: terminated; what was committed is kept\n"),
+    ],
+)
+def test_a_signal_ends_the_command_with_a_report(
+    root: Path, how: signal.Signals, code: int, told: str
+) -> None:
+    shutil.copy(ROOT / "params.yaml", root.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, "review"],
+        cwd=root.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[0]
+        port, token = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/(.+)/", url).groups()
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)) as connection:
+            said = json.dumps({"key": key_of(root, HERO), "action": "reject", "reason": "no face"})
+            headers = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
+            connection.request("POST", f"/{token}/decide", said, headers)
+            assert connection.getresponse().status == 200
+        process.send_signal(how)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert err == told
+    assert out.split("\n")[-4:] == [
+        "accepted: 0 (0 of 3 hero, 0 of 3 villain)",
+        "rejected: 1 (1 of 3 hero, 0 of 3 villain)",
+        "relabelled: 0",
+        "",
+    ]
 
 
 # In Chromium

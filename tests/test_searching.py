@@ -235,7 +235,9 @@ def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(
         for url in urls:
             done(Fetched(url, reason=f"no {url[-5]}"))
 
-    with pytest.raises(DataError, match=r"none of 5 pictures was to be had; .*is as it was. .*journal.jsonl has"):
+    with pytest.raises(
+        DataError, match=r"none of 5 pictures was to be had; .*is as it was. .*journal.jsonl has"
+    ):
         search(
             [Character("A", "S", "hero")], Nobody(), fetch, places, lambda _: None, Wish(), cutting="",
             max_pixels=100,

@@ -19,7 +19,6 @@ __all__ = [
     "Section",
     "Table",
     "View",
-    "counted",
     "ends",
     "known",
     "listed",
@@ -222,17 +221,6 @@ def ends(low: Any, high: Any) -> str:
     if value(low) is None or value(high) is None:
         return _DASH
     return _minus(interval(value(low), value(high)))
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """A number and its noun.
-
-    Examples
-    --------
-    >>> counted(1, "image"), counted(300, "image"), counted(2, "series", "series")
-    ('1 image', '300 images', '2 series')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def listed(names: Iterable[str], most: int = 0) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from classifiers.report.evidence import Evidence
-from classifiers.report.parts import counted, known, listed
+from classifiers.report.parts import known, listed
 from classifiers.report.sections.leaderboard import first_table
 from classifiers.report.sections.leakage import recognised, rising
 from featurestore.index import IMAGE_WISE
+from featurestore.text import counted
 
 __all__ = ["Unknown", "unknowns"]
 

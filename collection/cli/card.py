@@ -22,5 +22,6 @@ def _card(options: argparse.Namespace) -> int:
     from collection.card import write_card
     from featurestore.params import load_params
 
-    print(write_card(Path(load_params().data.root)))
+    data = load_params().data
+    print(write_card(Path(data.root), group_from=data.group_from, max_pixels=data.max_pixels))
     return 0

@@ -5,17 +5,20 @@ Owns the order of steps and the lines that are printed. Refuses to read params.y
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from collection.curation.decisions import Decisions, read_decisions
-from collection.curation.pictures import Survey, survey
+from collection.curation.pictures import Picture, Survey, survey
 from collection.curation.quality import FLAGS, Thresholds
 from collection.curation.session import Session
 from collection.provenance import read_sources
+from featurestore.console import Terminated
 from featurestore.errors import UsageError
 from featurestore.images import MAX_PIXELS
+from featurestore.text import counted
 
 __all__ = ["original_sides", "report", "review"]
 
@@ -34,7 +37,9 @@ def review(
 ) -> Iterator[str]:
     """Review the pictures of a data folder; yields lines to print, each when it is true.
 
-    Without ``sheets`` and ``decide`` the page is served until the process is interrupted (Ctrl-C).
+    Without ``sheets`` and ``decide`` the page is served until the process is interrupted (Ctrl-C) or
+    terminated. The `report` comes last; not after sheets for the blinded, whom the only flag of its name
+    would tell the class of a picture before it is judged.
 
     Parameters
     ----------
@@ -70,25 +75,27 @@ def review(
     )
     session = Session(found, blind=blind)
     if decide is not None:
-        n = session.apply(decide)
-        yield f"{decide}: {n} decisions"
+        yield f"{decide}: {counted(session.apply(decide), 'decision')}"
     elif sheets is not None:
         from collection.curation.sheets import TABLE, write_sheets
 
-        n = len(write_sheets(session, sheets))
-        yield f"{sheets}: {n} sheets; fill in {sheets / TABLE}, then: review --decide {sheets / TABLE}"
+        n_sheets = counted(len(write_sheets(session, sheets)), "sheet")
+        yield f"{sheets}: {n_sheets}; fill in {sheets / TABLE}, then: review --decide {sheets / TABLE}"
+        if blind:
+            return
     else:
         yield from _serve(session, open_browser=open_browser)
     yield from report(found, read_decisions(root))
 
 
 def _serve(session: Session, *, open_browser: bool) -> Iterator[str]:
-    """Serve the page until the process is interrupted."""
+    """Serve the page until the process is interrupted or terminated."""
     from collection.curation.server import ReviewServer
 
     server = ReviewServer(session)
     try:
-        yield f"{server.url} shows {len(session.pictures)} pictures; what is decided is kept; Ctrl-C ends it"
+        n_pictures = counted(len(session.pictures), "picture")
+        yield f"{server.url} shows {n_pictures}; what is decided is kept; Ctrl-C ends it"
         if open_browser:
             import webbrowser
 
@@ -96,6 +103,9 @@ def _serve(session: Session, *, open_browser: bool) -> Iterator[str]:
         server.serve_forever()
     except KeyboardInterrupt:
         yield ""
+    except Terminated:  # it ends the command, and not without a report
+        yield from report(session.survey, read_decisions(session.root))
+        raise
     finally:
         server.server_close()
 
@@ -119,20 +129,29 @@ def original_sides(root: Path) -> dict[str, int]:
 def report(found: Survey, decisions: Decisions) -> Iterator[str]:
     """Lines that tell what was flagged and decided, by class: a bias in either is one in the study.
 
+    A picture counts in the class whose label stands now: the one that was given, else the folder's. Flags are
+    those of the survey; whether a twin is of another class was seen with the labels of that moment.
+
     Parameters
     ----------
     found : Survey
     decisions : Decisions
     """
-    n_by_label = Counter(one.labels[0] for one in found.pictures)
+    standing = {one.key: decisions.of(one) for one in found.pictures}
+    label_of = {
+        one.key: standing[one.key].label or unicodedata.normalize("NFC", one.folders[0])
+        for one in found.pictures
+    }
+
+    def shares(some: Iterable[Picture]) -> str:
+        return _shares(Counter(label_of[one.key] for one in some), Counter(label_of.values()))
+
     for name in FLAGS:
         flagged = [one for one in found.pictures if any(flag.name == name for flag in one.flags)]
         if flagged:
-            yield f"{name}: {_shares(Counter(one.labels[0] for one in flagged), n_by_label)}"
-    standing = {one.key: decisions.of(one) for one in found.pictures}
+            yield f"{name}: {shares(flagged)}"
     for verdict in ("accepted", "rejected"):
-        judged = Counter(one.labels[0] for one in found.pictures if standing[one.key].verdict == verdict)
-        yield f"{verdict}: {_shares(judged, n_by_label)}"
+        yield f"{verdict}: {shares(one for one in found.pictures if standing[one.key].verdict == verdict)}"
     n_relabelled = sum(standing[one.key].label not in ("", *one.folders) for one in found.pictures)
     yield f"relabelled: {n_relabelled}"
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from collection.curation.captions import font_of, has_font, lines_of
 from collection.curation.cards import Card
 from collection.curation.session import Session
 from featurestore.dataset import cell
@@ -18,17 +20,21 @@ from featurestore.errors import DataError, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
 __all__ = ["TABLE", "write_sheets"]
+
+log = logging.getLogger(__name__)
 
 TABLE: Final = "decisions.csv"
 
 _COLUMNS: Final = 6
-_ROWS: Final = 7
-_TILE_PX, _GAP_PX, _TEXT_PX = 176, 8, 44
-_PAPER, _INK, _WARN, _EMPTY = (251, 250, 248), (29, 28, 26), (138, 67, 0), (226, 221, 213)
-_LETTERS: Final = 27  # that fit below a picture
+_ROWS: Final = 6
+_TILE_PX, _GAP_PX, _TEXT_PX = 176, 8, 78
+_NUMBER_PX, _SMALL_PX, _LINE_PX = 16, 11, 14
+_Colour = tuple[int, int, int]
+_PAPER, _EMPTY = (251, 250, 248), (226, 221, 213)
+_INK, _FAINT, _WARN = (29, 28, 26), (88, 84, 78), (138, 67, 0)
 
 
 def write_sheets(session: Session, folder: Path) -> list[Path]:
@@ -61,27 +67,51 @@ def write_sheets(session: Session, folder: Path) -> list[Path]:
         written.append(folder / f"sheet-{n:03d}.jpg")
         write_bytes_atomic(written[-1], stream.getvalue())
     write_text_atomic(folder / TABLE, _table(cards))
+    if not all(has_font(text) for card in cards for text in (_standing(card), _name(card), card.series)):
+        log.warning(
+            "sheets: no installed font has every letter of the names; install one, e.g. Noto Sans CJK,"
+            " or read them in %s",
+            folder / TABLE,
+        )
     return written
 
 
 def _sheet(session: Session, cards: Sequence[Card]) -> Image.Image:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     step = _TILE_PX + _GAP_PX
     n_rows = -(-len(cards) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * step + _GAP_PX, n_rows * (step + _TEXT_PX) + _GAP_PX), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    large, small = ImageFont.load_default(16), ImageFont.load_default(11)
     for i, card in enumerate(cards):
         x = _GAP_PX + i % _COLUMNS * step
         y = _GAP_PX + i // _COLUMNS * (step + _TEXT_PX)
         sheet.paste(_tile(session, card), (x, y))
-        pen.text((x, y + _TILE_PX + 1), str(card.number), fill=_INK, font=large)
-        told = " ".join(filter(None, [card.verdict, card.label or card.folder]))
-        pen.text((x + 50, y + _TILE_PX + 5), _ascii(told), fill=_INK, font=small)
-        open_hints = dict.fromkeys(hint.name for hint in card.hints if not hint.settled)
-        pen.text((x, y + _TILE_PX + 24), _ascii(", ".join(open_hints)), fill=_WARN, font=small)
+        _caption(pen, x, y + _TILE_PX, card)
     return sheet
+
+
+def _caption(pen: ImageDraw.ImageDraw, x: int, y: int, card: Card) -> None:
+    """Number and standing; below them character, series and flags on four lines, the last for flags alone."""
+    number = str(card.number)
+    large = font_of(number, _NUMBER_PX)
+    pen.text((x, y), number, fill=_INK, font=large)
+    indent = max(50, round(large.getlength(number)) + 8)
+    _text(pen, x + indent, y + 5, _standing(card), _INK, width_px=_TILE_PX - indent, n_lines=1)
+    n = 0
+    for text, ink, last in ((_name(card), _INK, 2), (card.series, _FAINT, 3), (_flags(card), _WARN, 4)):
+        n += _text(pen, x, y + 21 + n * _LINE_PX, text, ink, width_px=_TILE_PX, n_lines=last - n)
+
+
+def _text(
+    pen: ImageDraw.ImageDraw, x: int, y: int, text: str, ink: _Colour, *, width_px: int, n_lines: int
+) -> int:
+    """Write a text; returns the number of its lines."""
+    font = font_of(text, _SMALL_PX)
+    lines = lines_of(text, font, width_px=width_px, n_lines=n_lines)
+    for i, line in enumerate(lines):
+        pen.text((x, y + i * _LINE_PX), line, fill=ink, font=font)
+    return len(lines)
 
 
 def _tile(session: Session, card: Card) -> Image.Image:
@@ -98,19 +128,29 @@ def _tile(session: Session, card: Card) -> Image.Image:
     return tile
 
 
-def _ascii(text: str) -> str:
-    """What the built-in font can draw, as far as there is room."""
-    drawn = text.encode("ascii", "replace").decode("ascii")
-    return drawn if len(drawn) <= _LETTERS else drawn[: _LETTERS - 2] + ".."
+def _standing(card: Card) -> str:
+    """The decision and the label."""
+    return " ".join(filter(None, [card.verdict, card.label or card.folder]))
+
+
+def _name(card: Card) -> str:
+    """The character, or what the page shows in its place."""
+    return card.character or (card.files[0].rpartition("/")[2] if card.files else "no name")
+
+
+def _flags(card: Card) -> str:
+    """Flags that nothing has settled."""
+    return ", ".join(dict.fromkeys(hint.name for hint in card.hints if not hint.settled))
 
 
 def _table(cards: Sequence[Card]) -> str:
     """A row a picture, to be filled in under decision, label and reason."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["number", "key", "file", "flags", "standing", "decision", "label", "reason"])
+    writer.writerow(
+        ["number", "key", "character", "series", "file", "flags", "standing", "decision", "label", "reason"]
+    )
     for card in cards:
-        flags = ", ".join(dict.fromkeys(hint.name for hint in card.hints if not hint.settled))
-        file = card.files[0] if card.files else ""
-        writer.writerow([card.number, card.key, file, flags, cell(card.verdict), "", "", ""])
+        names = cell(card.character), cell(card.series), card.files[0] if card.files else ""
+        writer.writerow([card.number, card.key, *names, _flags(card), cell(card.verdict), "", "", ""])
     return buffer.getvalue()

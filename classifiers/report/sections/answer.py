@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from classifiers.findings.claims import WORDS
 from classifiers.report.evidence import Evidence
-from classifiers.report.parts import Section, counted, ends, known, listed, score, short
+from classifiers.report.parts import Section, ends, known, listed, score, short
 from classifiers.report.sections.contributions import contributions, largest
 from classifiers.report.sections.edits import answered
 from classifiers.report.sections.leaderboard import first_table
 from classifiers.report.sections.leakage import recognised
+from featurestore.text import counted
 
 __all__ = ["asked", "section", "tallied"]
 

@@ -16,8 +16,9 @@ from classifiers.explanation.atlas import Atlas
 from classifiers.report.evidence import Evidence
 from classifiers.report.figures import axis, class_style, points
 from classifiers.report.opinions import Opinions
-from classifiers.report.parts import Figure, Section, Table, View, counted, score
+from classifiers.report.parts import Figure, Section, Table, View, score
 from classifiers.report.thumbnails import Sheet
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

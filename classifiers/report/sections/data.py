@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from classifiers.report.evidence import Evidence
-from classifiers.report.parts import Section, Table, counted, plain
+from classifiers.report.parts import Section, Table, plain
 from featurestore.index import IMAGE_WISE
+from featurestore.text import counted
 
 __all__ = ["section", "shown"]
 

@@ -15,7 +15,6 @@ from classifiers.report.parts import (
     Section,
     Table,
     View,
-    counted,
     ends,
     known,
     plain,
@@ -23,6 +22,7 @@ from classifiers.report.parts import (
     short,
     signed,
 )
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from classifiers.report.evidence import Evidence
 from classifiers.report.figures import Mark, forest
-from classifiers.report.parts import Figure, Section, Table, View, counted, ends, known, score, signed
+from classifiers.report.parts import Figure, Section, Table, View, ends, known, score, signed
 from classifiers.report.sections.answer import tallied
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

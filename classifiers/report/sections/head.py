@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from classifiers.report.evidence import Evidence
 from classifiers.report.figures import axis, line, literal, points
-from classifiers.report.parts import Figure, Section, Table, View, counted, ends, known, plain, score
+from classifiers.report.parts import Figure, Section, Table, View, ends, known, plain, score
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

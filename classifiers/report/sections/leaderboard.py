@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from classifiers.report.evidence import Evidence
 from classifiers.report.figures import Mark, forest
-from classifiers.report.parts import Figure, Section, View, counted, ends, known, score
+from classifiers.report.parts import Figure, Section, View, ends, known, score
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

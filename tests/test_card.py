@@ -1,0 +1,148 @@
+"""The card tells what a study gets, and who chose it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import encoded, picture
+
+from collection.card import write_card
+from collection.provenance import Source, write_sources
+from featurestore.errors import MetadataError, MissingData
+from featurestore.files import sha256_of
+from featurestore.scan import IndexOptions, scan
+
+
+@pytest.fixture
+def rows(data: Path) -> list[Source]:
+    """Three heroes, two villains, and an offer that was not taken."""
+    (data / "metadata").mkdir()
+    made = []
+    for label, role, numbers in (("hero", "hero", (0, 1, 2)), ("villain", "antihero", (3, 4))):
+        for i in numbers:
+            file = f"images/{label}/series{i}/{label}{i}.png"
+            made.append(
+                Source(
+                    key=sha256_of(data / file), file=file, character=f"C{i}", series=f"series{i}", role=role,
+                    label_source="a list", provider="serpapi", url=f"https://a.example/{i}", crop="anime",
+                )
+            )  # fmt: skip
+    kept = {row.file for row in made}
+    for path in (data / "images").rglob("*.png"):
+        if path.relative_to(data).as_posix() not in kept:
+            path.unlink()
+    made.append(Source(provider="serpapi", url="https://a.example/gone", reason="404"))
+    write_sources(data, made)
+    (data / "metadata/characters.csv").write_text(
+        "file,character\n" + "".join(f"{row.file},{row.character}\n" for row in made if row.file)
+    )
+    return made
+
+
+def card(root: Path) -> str:
+    return write_card(root).read_text()
+
+
+def decide(root: Path, name: str, *lines: str) -> None:
+    (root / "metadata" / name).write_text("\n".join(lines) + "\n")
+
+
+def test_without_decisions_it_has_every_picture(data: Path, rows: list[Source]) -> None:
+    text = card(data)
+    assert "| hero | hero | 3 | 3 | 3 |" in text
+    assert "| villain | antihero | 2 | 2 | 2 |" in text
+    assert "Labels come from: a list (5)." in text
+    assert "| 404 | 1 |" in text
+    assert "Rejected by hand: 0" in text
+    assert "not here" not in text
+
+
+def test_what_was_rejected_is_left_out_with_its_reasons(data: Path, rows: list[Source]) -> None:
+    decide(
+        data, "rejected.csv", "key,file,reason", f"{rows[0].key},x.png,blurred", f"{rows[1].key},x.png,blurred",
+        f"{rows[3].key},x.png,",
+    )  # fmt: skip
+    text = card(data)
+    assert "| hero | hero | 1 | 1 | 1 |" in text
+    assert "| villain | antihero | 1 | 1 | 1 |" in text
+    assert "| a curator rejected them: blurred (2), no reason given (1) | 3 |" in text
+    assert "| hero | anime | 1 |" in text
+    assert "Rejected by hand: 3" in text
+    assert "Of 2 pictures, a search engine chose 2" in text
+
+
+@pytest.mark.parametrize("by", ["key", "name"])
+def test_what_was_relabelled_counts_under_its_label(data: Path, rows: list[Source], by: str) -> None:
+    one = rows[0]
+    line = f"{one.file},villain," if by == "name" else f"elsewhere.png,villain,{one.key}"
+    decide(data, "labels.csv", "file,label,key", line, f"{rows[1].file},hero,{rows[1].key}")
+    text = card(data)
+    assert "| hero | hero | 2 | 2 | 2 |" in text
+    assert "| villain | hero | 1 | 1 | 1 |" in text
+    assert "| villain | anime | 3 |" in text
+    assert "Labels come from: a list (4), labels.csv (1)." in text
+    assert "under another label than their folder's: 1 (labels.csv)" in text, "the folder's own is none"
+    assert {f.label for f in scan(data, IndexOptions()).facts.values()} == {"hero", "villain"}
+
+
+def test_decisions_on_pictures_that_are_not_here_are_counted_apart(data: Path, rows: list[Source]) -> None:
+    decide(data, "labels.csv", "file,label,key", f"a.png,villain,{'0' * 64}")
+    decide(data, "rejected.csv", "key,file", f"{'1' * 64},b.png")
+    decide(data, "accepted.csv", "key,file", f"{rows[0].key},c.png", f"{'2' * 64},c.png")
+    text = card(data)
+    assert "Rejected by hand: 0 (rejected.csv)." in text
+    assert "their folder's: 0 (labels.csv)" in text
+    assert "Decisions on pictures that are not here: 3." in text
+    assert "a curator rejected them" not in text
+
+
+def test_it_agrees_with_the_index(data: Path, rows: list[Source]) -> None:
+    (data / rows[0].file).write_bytes(b"torn")
+    (data / rows[1].file).unlink()
+    (data / "images/villain/new.png").write_bytes(encoded(picture(77)))
+    (data / "images/villain/twin.png").write_bytes(encoded(picture(77)))
+    decide(data, "rejected.csv", "key,file", f"{rows[3].key},x.png")
+    (data / "metadata/characters.csv").unlink()
+    text = card(data)
+    assert "| hero | hero | 1 | - | 1 |" in text
+    assert "| villain | - | 1 | - | - |" in text
+    assert "| villain | antihero | 1 | - | 1 |" in text
+    assert len({s.sha256 for s in scan(data, IndexOptions()).seen if s.rejected is None}) == 3
+    assert "| no usable image: not_an_image (1) | 1 |" in text
+    assert "| taken, and no longer here | 2 |" in text
+    assert "no record says who chose 1" in text
+
+
+@pytest.mark.parametrize(
+    ("provider", "says"),
+    [
+        ("serpapi", "a search engine chose 5, and its ranking knows fame"),
+        ("urls", "whoever wrote a table of addresses chose 5"),
+        ("folder", "whoever filled a folder for each character chose 5"),
+        ("import", "whoever filled the folder that was imported chose 5"),
+        ("a friend", "a friend chose 5"),
+        ("", "somebody chose 5"),
+    ],
+)
+def test_it_says_who_chose_the_pictures(data: Path, rows: list[Source], provider: str, says: str) -> None:
+    write_sources(data, [replace(row, provider=provider) for row in rows[:-1]] + rows[-1:])
+    text = card(data)
+    assert f"Of 5 pictures, {says}" in text
+    assert ("search engine" in text) == (provider == "serpapi"), "an offer that was not taken chose nothing"
+
+
+def test_a_table_that_no_study_could_read_is_an_error_and_the_card_stays(
+    data: Path, rows: list[Source]
+) -> None:
+    before = card(data)
+    decide(data, "labels.csv", "file,label", "images/hero/nowhere.png,villain")
+    with pytest.raises(MetadataError, match=r"no file 'images/hero/nowhere\.png'"):
+        write_card(data)
+    assert (data / "metadata/README.md").read_text() == before
+
+
+def test_without_a_record_there_is_no_card(data: Path) -> None:
+    with pytest.raises(MissingData, match="nothing says where the pictures"):
+        write_card(data)
