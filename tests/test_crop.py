@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
+import json
+import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,14 +21,16 @@ from collection.crop import CropParams, Cut, bias, cut
 from collection.crop.bias import LEVEL, Bias, Outcome, bias_of, wilson
 from collection.crop.cutting import png_of
 from collection.crop.detection import SIZES_PX, distinct, faces_in, overlap
-from collection.crop.files import CROPS, Source, bias_of_crops, crop_files, crop_folder, sources_in
+from collection.crop.files import Cropped, Source, bias_of_crops, crop_files
+from collection.crop.folders import CROPS, JOURNAL, crop_folder, sources_in
 from collection.crop.squares import FRAMES, Frame, Square, around, at_top, chosen
 from collection.demo.cast import draw_cast
 from collection.demo.figure import figure
 from extractors import faces
 from extractors.faces import FaceBox
 from extractors.fitting import PAD_GREY
-from featurestore.errors import MissingExtra, ParamsError, UsageError
+from featurestore.errors import DataError, MissingData, MissingExtra, ParamsError, UsageError
+from featurestore.files import TEMPORARY_PREFIX
 
 ROOT = Path(__file__).parents[1]
 
@@ -304,6 +310,70 @@ def test_no_difference_is_said_to_be_not_shown_with_what_it_may_still_be() -> No
     )
 
 
+def by_series(*series: tuple[int, int, int, int]) -> list[Outcome]:
+    """Of each series: heroes lost, heroes, villains lost, villains."""
+    return [
+        Outcome(label, i >= lost, f"s{number}")
+        for number, (hero_lost, heroes, villain_lost, villains) in enumerate(series)
+        for label, lost, n in (("hero", hero_lost, heroes), ("villain", villain_lost, villains))
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n_series", "said"),
+    [
+        (2, "(p = 0.50, it cannot be below 0.5; villain minus hero: +50 to +81 points, by 2 series)"),
+        (5, "(p = 0.062, it cannot be below 0.062; villain minus hero: +58 to +78 points, by 5 series)"),
+    ],
+)
+def test_series_that_are_too_few_to_tell_are_said_to_be(n_series: int, said: str) -> None:
+    found = said_of(by_series(*[(2, 20, 16, 20)] * n_series))
+    assert found.text().endswith(f": {n_series} series are too few to tell a difference {said}")
+    fair = said_of(by_series(*[(4, 20, 5, 20)] * n_series)).text()
+    assert f": {n_series} series are too few to tell a difference (p = " in fair
+
+
+def test_six_series_can_tell() -> None:
+    found = said_of(by_series(*[(2, 20, 16, 20)] * 6))
+    assert found.p == 2 / 2**6
+    assert "loses more villain" in found.text()
+
+
+def test_series_without_a_share_in_the_difference_do_not_count() -> None:
+    found = said_of(by_series(*[(0, 9, 8, 9)] * 3, *[(0, 9, 0, 9)] * 20))
+    assert (found.n_series, found.n_telling, found.p) == (23, 3, 0.25)
+    assert found.text().endswith(
+        ": too few series, 3 of 23, bear on a difference to tell one (p = 0.25, it cannot be below 0.25;"
+        " villain minus hero: +4 to +29 points, by 23 series)"
+    )
+    assert "no difference was shown" in said_of(by_series(*[(0, 9, 0, 9)] * 2)).text()
+
+
+@pytest.mark.parametrize(
+    "every",
+    [
+        by_series(*[(2, 20, 16, 20)] * 3, *[(3, 20, 1, 20)] * 4),
+        outcomes((0, 5), (3, 5)),
+    ],
+)  # fmt: skip
+def test_an_interval_without_0_and_a_test_that_shows_nothing_are_said_to_disagree(
+    every: list[Outcome],
+) -> None:
+    found = said_of(every)
+    assert found.difference is not None
+    assert found.difference[0] > 0
+    assert not found.found
+    assert (
+        ": whether the shares differ is open: the interval leaves out 0, but p is not below 0.05 (p = "
+        in found.text()
+    )
+
+
+def test_pictures_of_one_series_are_not_said_to_be_of_unknown_ones() -> None:
+    assert said_of(by_series((1, 9, 2, 9))).text().endswith("points, by pictures, all of one series)")
+
+
 def test_the_numbers_are_those_of_the_textbooks() -> None:
     assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)  # Newcombe 1998, table I
     assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
@@ -453,15 +523,276 @@ def test_what_cannot_be_read_is_recorded_and_stops_nothing(tmp_path: Path) -> No
     assert found.rates[0].n == 1, "what cannot be read is not the detector's loss"
 
 
-def test_a_folder_that_holds_images_is_left_as_it_is(folder: Path) -> None:
+def test_a_folder_that_holds_images_is_left_as_it_is(folder: Path, various: Path) -> None:
     with pytest.raises(UsageError, match="holds images; name a new folder"):
-        crop_folder(folder, folder, params=CropParams(), max_pixels=10_000, find=sees())
+        crop_folder(various, folder, params=CropParams(), max_pixels=10_000, find=sees())
     assert len(sources_in(folder)) == 60
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda root: None, MissingData, "no folder "),
+        (lambda root: root.write_text(""), UsageError, "is a file; name the folder that holds images/<label>/"),
+        (lambda root: (root / "hero").mkdir(parents=True), MissingData, "put them in {root}/images/<label>/"),
+        (lambda root: (root / "images/hero").mkdir(parents=True), MissingData, "holds no pictures in images/<label>/;"),
+    ],
+)  # fmt: skip
+def test_a_folder_without_pictures_is_told_where_they_belong(
+    tmp_path: Path, make: Callable[[Path], object], error: type[Exception], message: str
+) -> None:
+    root = tmp_path / "in"
+    make(root)
+    with pytest.raises(error, match=message.format(root=root)):
+        crop_folder(root, tmp_path / "out", params=CropParams(), max_pixels=10_000, find=sees())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("file", "is a file; name a new folder"),
+        ("file/out", "cannot be written: Not a directory; name another folder"),
+        ("in", "holds images; name a new folder"),
+        ("in/images/hero/out", "lies among the pictures"),
+    ],
+)
+def test_a_place_that_no_mugshots_can_go_to_is_refused(
+    folder: Path, tmp_path: Path, out: str, message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=message):
+        crop_folder(folder, tmp_path / out, params=CropParams(), max_pixels=10_000, find=sees())
+    assert (tmp_path / "file").read_text() == ""
+
+
+# --- a run that is stopped
+
+
+class Stopped(Exception):
+    pass
+
+
+class Finder:
+    """Finds a face in every other picture, and remembers which it saw; stops at the n-th."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.seen: list[bytes] = []
+        self._stop_at = stop_at
+
+    def __call__(self, image: np.ndarray, method: str) -> list[FaceBox]:
+        if len(self.seen) == self._stop_at:
+            raise Stopped
+        self.seen.append(image.tobytes())
+        mean = float(image.mean())
+        return [FaceBox(mean / 20, 5.25, 6.5, 6, 0.9, ((1.5, 2.0),))] if image[0, 0, 0] % 2 else []
+
+
+@pytest.fixture
+def various(tmp_path: Path) -> Path:
+    """Nine pictures, two of them damaged, one a link to nothing, of two classes and known series."""
+    root = tmp_path / "various"
+    for i in range(9):
+        path = root / "images" / ("hero", "villain")[i % 2] / f"series {i % 3}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_of(noise(24, 20, i))[: 200 if i in {1, 6} else None])
+    (root / "images/hero/series 0/gone.png").symlink_to(tmp_path / "gone")
+    return root
+
+
+PARAMS = CropParams(size_px=32, fallback="reject")
+
+
+def crop(
+    root: Path, out: Path, find: Callable[..., list[FaceBox]], params: CropParams = PARAMS
+) -> list[Cropped]:
+    return crop_folder(root, out, params=params, max_pixels=10_000, find=find)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("stop_at", range(7))
+def test_a_run_that_is_stopped_goes_on_and_asks_for_no_face_twice(
+    various: Path, tmp_path: Path, stop_at: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    whole = crop(various, tmp_path / "whole", undisturbed := Finder())
+    out, first, second = tmp_path / "out", Finder(stop_at), Finder()
+    with pytest.raises(Stopped):
+        crop(various, out, first)
+    again = crop(various, out, second)
+    assert first.seen + second.seen == undisturbed.seen
+    assert len(undisturbed.seen) == 7
+    assert files_in(out) == files_in(tmp_path / "whole")
+    assert not (out / JOURNAL).exists()
+    assert bias_of_crops(again, PARAMS) == bias_of_crops(whole, PARAMS)
+    assert bool(stop_at) == ("going on; " in caplog.text)
+
+
+def test_a_run_that_was_stopped_after_all_pictures_asks_for_none(various: Path, tmp_path: Path) -> None:
+    whole = files_in_after(various, tmp_path / "whole")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "metadata").write_text("in the way")
+    with pytest.raises(OSError, match="metadata"):
+        crop(various, out, Finder())
+    (out / "metadata").unlink()
+    crop(various, out, again := Finder())
+    assert again.seen == []
+    assert files_in(out) == whole
+
+
+def files_in_after(root: Path, out: Path) -> dict[str, bytes]:
+    crop(root, out, Finder())
+    return files_in(out)
+
+
+def stopped(root: Path, out: Path, stop_at: int) -> Path:
+    """The journal of a run that was stopped."""
+    with pytest.raises(Stopped):
+        crop(root, out, Finder(stop_at))
+    return out / JOURNAL
+
+
+def test_a_line_that_was_torn_is_done_again(various: Path, tmp_path: Path) -> None:
+    whole = files_in_after(various, tmp_path / "whole")
+    for n_bytes in (1, 40):
+        out = tmp_path / f"out{n_bytes}"
+        journal = stopped(various, out, 4)
+        journal.write_bytes(journal.read_bytes()[:-n_bytes])
+        stopped(various, out, 2)
+        crop(various, out, again := Finder())
+        assert len(again.seen) == 2
+        assert files_in(out) == whole
+    journal = stopped(various, out := tmp_path / "header", 0)
+    journal.write_bytes(b'{"fo')
+    crop(various, out, Finder())
+    assert files_in(out) == whole
+
+
+def test_what_changed_meanwhile_is_cut_again_and_leaves_nothing_behind(various: Path, tmp_path: Path) -> None:
+    params, out = CropParams(size_px=32), tmp_path / "out"
+    with pytest.raises(Stopped):
+        crop(various, out, Finder(5), params)
+    lines = (out / JOURNAL).read_bytes().splitlines(keepends=True)
+    made = [out / json.loads(line)["path"] for line in lines[1:] if json.loads(line)["path"]]
+    cut_from = [various / json.loads(line)["source"] for line in lines[1:] if json.loads(line)["path"]]
+    made[0].write_bytes(b"damaged")
+    made[1].unlink()
+    cut_from[2].write_bytes(png_of(noise(24, 20, 77)))
+    cut_from[3].unlink()
+    (out / JOURNAL).write_bytes(b"".join(lines[:-1]))  # it was killed before the last line
+    cut_from[4].write_bytes(png_of(noise(24, 20, 78)))
+    (made[0].parent / f"{TEMPORARY_PREFIX}1-a").write_bytes(b"half")
+    (made[0].parent / "own.png").write_bytes(b"not ours")
+    crop(various, out, Finder(), params)
+    crop(various, tmp_path / "whole", Finder(), params)
+    (made[0].parent / "own.png").unlink()
+    assert files_in(out) == files_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (CropParams(size_px=48, fallback="reject"), r"\(size_px 32, now 48\)"),
+        (CropParams(margin=0.5, size_px=32), r"\(margin none, now 0.5, fallback reject, now center-top\)"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_options(
+    various: Path, tmp_path: Path, params: CropParams, message: str
+) -> None:
+    out = tmp_path / "out"
+    stopped(various, out, 3)
+    before = files_in(out)
+    with pytest.raises(UsageError, match=f"unfinished run with other options {message}; give the same ones"):
+        crop(various, out, Finder(), params)
+    assert files_in(out) == before
+    crop(various, stopped(various, tmp_path / "none", 0).parent, Finder(), params)  # it holds nothing yet
+
+
+def test_one_run_at_a_time_writes_to_a_folder(various: Path, tmp_path: Path) -> None:
+    with stopped(various, tmp_path / "out", 3).open() as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        with pytest.raises(UsageError, match="another run is writing to"):
+            crop(various, tmp_path / "out", Finder())
+
+
+def test_a_line_that_is_no_record_is_named(various: Path, tmp_path: Path) -> None:
+    journal = stopped(various, tmp_path / "out", 3)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for line in (b"{}\n", b"[]\n", b"x\n"):
+        journal.write_bytes(b"".join([lines[0], line, *lines[2:]]))
+        with pytest.raises(DataError, match=f"{JOURNAL}, line 2: no record"):
+            crop(various, tmp_path / "out", Finder())
+
+
+VICTIM = """
+import hashlib, sys, time
+from pathlib import Path
+from collection.crop import CropParams
+from collection.crop.folders import crop_folder
+from extractors.faces import FaceBox
+
+def find(image, method):
+    time.sleep(0.01)
+    with open(sys.argv[3], "a") as told:
+        told.write(hashlib.sha256(image.tobytes()).hexdigest() + "\\n")
+    return [FaceBox(4, 4, 7.25, 6, 0.9)] if image[0, 0, 0] % 2 else []
+
+crop_folder(Path(sys.argv[1]), Path(sys.argv[2]), params=CropParams(size_px=32), max_pixels=10_000, find=find)
+"""
+
+
+def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    n, root, rng = 60, tmp_path / "in", np.random.default_rng(0)
+    for i in range(n):
+        path = root / "images" / ("hero", "villain")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_of(noise(24, 20, i)))
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [
+            sys.executable,
+            "-c",
+            VICTIM,
+            str(root),
+            str(tmp_path / name),
+            str(tmp_path / f"{name}.told"),
+        ]
+        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+    def told(name: str) -> list[str]:
+        path = tmp_path / f"{name}.told"
+        return path.read_text().split() if path.exists() else []
+
+    whole = start("whole")
+    assert whole.communicate()[1] == "", "nothing is shown where nobody looks"
+    n_kills = 2
+    for _ in range(n_kills):
+        n_before, process = len(told("torn")), start("torn")
+        while len(told("torn")) < n_before + 10:
+            assert process.poll() is None
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.03)
+        process.kill()
+        process.communicate()
+    n_told = len(told("torn"))
+    kept = (tmp_path / "torn" / JOURNAL).read_bytes().splitlines(keepends=True)[1:]
+    n_done = sum(line.endswith(b"\n") for line in kept)
+    assert n_told - n_kills <= n_done <= n_told
+    last = start("torn")
+    assert last.communicate()[1] == ""
+    assert last.returncode == 0
+    assert len(told("torn")) - n_told == n - n_done, "what is done is asked for no more"
+    assert sorted(set(told("torn"))) == sorted(told("whole"))
+    assert files_in(tmp_path / "torn") == files_in(tmp_path / "whole")
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
-        "import sys, collection.crop, collection.crop.files, collection.crop.bias;"
+        "import sys, collection.crop, collection.crop.folders, collection.crop.bias;"
         "print(sorted({'numpy', 'PIL', 'torch', 'scipy', 'animeface'} & set(sys.modules)))"
     )
     answer = subprocess.run(

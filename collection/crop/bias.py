@@ -9,6 +9,7 @@ as many pictures as theirs are worth: n over the design effect, the rate's varia
 of independent pictures. The test is Fisher's exact one; where series are known also one that flips the sign
 of each series' share in the difference (the score form of the wild cluster bootstrap, Kline & Santos 2012),
 and the larger p counts: Fisher's alone takes what a series' pictures share for a difference between classes.
+Flipping k shares gives no p below 2 / 2**k, so that fewer than six series can show no difference at `LEVEL`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LEVEL: Final = 0.05
 
 _Z: Final = 1.959963984540054
 _FLIPS: Final = 19_999
+#: Scores are sums of shares of one picture; what is smaller is rounding.
+_ZERO: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,10 @@ class Bias:
     difference : tuple of float or None
         95 % interval of the second class's rate minus the first's (Newcombe 1998, his method 10).
     n_series : int
-        Series that the test and the intervals went by; 0 if they went by pictures.
+        Series of the pictures, which the test and the intervals went by; 0 if not all are known. Of a single
+        one they went by pictures.
+    n_telling : int
+        Series whose share in the difference is not 0; only these move the test.
     """
 
     method: str
@@ -103,6 +109,12 @@ class Bias:
     p: float | None
     difference: tuple[float, float] | None
     n_series: int
+    n_telling: int = 0
+
+    @property
+    def least_p(self) -> float:
+        """The smallest p that the test by series can give; 0 where no series has a share."""
+        return 2.0 ** (1 - self.n_telling) if self.n_telling else 0.0
 
     @property
     def found(self) -> bool:
@@ -115,22 +127,37 @@ class Bias:
         said = f"{self.method} found no face in {' and '.join(shares)} pictures"
         if self.p is None or self.difference is None:
             return f"{said}; it takes two classes to compare"
-        if self.found:
-            worse = max(self.rates, key=lambda one: one.rate).label
-            more = (
-                f"cropping loses more {worse} pictures"
-                if self.fallback == "reject"
-                else f"more {worse} pictures are cut by {self.fallback}, face or not"
-            )
-            return f"{said}: {more} (p {_p(self.p)}; {self._details()})"
-        return f"{said}: no difference was shown (p {_p(self.p)}; {self._details()})"
-
-    def _details(self) -> str:
-        assert self.difference is not None
         low, high = (round(100 * end) for end in self.difference)
-        by = f"by {self.n_series} series" if self.n_series else "by pictures, series unknown"
+        p = f"p {_p(self.p)}"
+        if self._too_few:
+            p += f", it cannot be below {self.least_p:.2g}"
         names = f"{self.rates[1].label} minus {self.rates[0].label}"
-        return f"{names}: {low:+d} to {high:+d} points, {by}"
+        verdict = self._verdict(apart=low > 0 or high < 0)
+        return f"{said}: {verdict} ({p}; {names}: {low:+d} to {high:+d} points, {self._by()})"
+
+    @property
+    def _too_few(self) -> bool:
+        return self.least_p >= LEVEL
+
+    def _by(self) -> str:
+        if self.n_series > 1:
+            return f"by {self.n_series} series"
+        return "by pictures, all of one series" if self.n_series else "by pictures, series unknown"
+
+    def _verdict(self, *, apart: bool) -> str:
+        """What is said of the difference; ``apart``: whether the interval leaves out 0."""
+        worse = max(self.rates, key=lambda one: one.rate).label
+        if self.found and self.fallback == "reject":
+            return f"cropping loses more {worse} pictures"
+        if self.found:
+            return f"more {worse} pictures are cut by {self.fallback}, face or not"
+        if self._too_few and self.n_telling == self.n_series:
+            return f"{self.n_series} series are too few to tell a difference"
+        if self._too_few:
+            return f"too few series, {self.n_telling} of {self.n_series}, bear on a difference to tell one"
+        if apart:
+            return f"whether the shares differ is open: the interval leaves out 0, but p is not below {LEVEL}"
+        return "no difference was shown"
 
 
 def _p(p: float) -> str:
@@ -164,14 +191,16 @@ def bias_of(outcomes: Iterable[Outcome], *, method: str, fallback: Fallback = "r
         _rate(str(label), lost[labels == label], None if groups is None else groups[labels == label])
         for label in np.unique(labels)
     )
-    n_series = len(names) if groups is not None else 0
     if len(rates) != 2:
-        return Bias(method, fallback, rates, None, None, n_series)
+        return Bias(method, fallback, rates, None, None, len(names))
     second = labels == rates[1].label
-    p = _fisher(rates)
+    p, n_telling = _fisher(rates), 0
     if groups is not None:
-        p = max(p, _by_groups(second, lost, groups))
-    return Bias(method, fallback, rates, p, _newcombe(*rates), n_series)
+        shares = (second - second.mean()) * (lost - lost.mean())
+        scores = np.bincount(groups, shares).astype(np.float64)
+        telling = scores[abs(scores) > _ZERO]
+        p, n_telling = max(p, _by_flips(scores, telling)), len(telling)
+    return Bias(method, fallback, rates, p, _newcombe(*rates), len(names), n_telling)
 
 
 def wilson(n_lost: int, n: int, *, worth: float | None = None) -> tuple[float, float]:
@@ -222,16 +251,25 @@ def _fisher(rates: Sequence[Rate]) -> float:
     return float(fisher_exact([[one.n_lost, one.n - one.n_lost] for one in rates])[1])
 
 
-def _by_groups(
-    second: npt.NDArray[np.bool_], lost: npt.NDArray[np.bool_], groups: npt.NDArray[np.intp]
-) -> float:
-    """P of the difference between classes, flipping the sign of each group's score."""
+def _by_flips(scores: npt.NDArray[np.float64], telling: npt.NDArray[np.float64]) -> float:
+    """P of the sum of series' scores when their signs are flipped.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n_series,)
+    telling : ndarray of float64, shape (n_telling,)
+        Those of them that are not 0; every way of flipping them is tried where there are few enough.
+    """
     import numpy as np
 
-    scores = np.bincount(groups, (second - second.mean()) * (lost - lost.mean()))
+    least = abs(scores.sum()) - _ZERO
+    if 2 ** len(telling) <= _FLIPS:
+        ways = np.arange(2 ** len(telling))[:, None]
+        signs = (ways >> np.arange(len(telling)) & 1) * 2 - 1
+        return float((np.abs(signs @ telling) >= least).mean())
     rng = np.random.default_rng(0)
     n_extreme = 0
     for start in range(0, _FLIPS, 1000):
         signs = rng.integers(0, 2, (min(1000, _FLIPS - start), len(scores))) * 2 - 1
-        n_extreme += int((np.abs(signs @ scores) >= abs(scores.sum()) - 1e-9).sum())
+        n_extreme += int((np.abs(signs @ scores) >= least).sum())
     return (1 + n_extreme) / (1 + _FLIPS)
