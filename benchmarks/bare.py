@@ -66,12 +66,13 @@ def run_bare(way: Bare, n: int) -> float:
 
 def ready(extractor: Any, job: Job) -> tuple[list[np.ndarray], np.ndarray]:
     """`N_READY` decoded images, and the squares of them; more than once where there are fewer."""
-    from extractors.run import load_image
+    from extractors.keeping import Loader
+    from featurestore.elsewhere import Reader
+
+    load = Loader(Reader(job.images), MAX_PIXELS)
 
     items = list(paths_of(job, N_READY).items())
-    images = [
-        load_image(item, job.images, MAX_PIXELS) for item, _ in zip(itertools.cycle(items), range(N_READY))
-    ]
+    images = [load(item) for item, _ in zip(itertools.cycle(items), range(N_READY))]
     squares = extractor.preprocess(images).pixels if isinstance(extractor, Staged) else np.empty(0, np.uint8)
     return images, squares
 

@@ -80,12 +80,15 @@ def pipeline(extractor: Any, job: Job, n: int, batch_size: int | None) -> tuple[
 
 def host_ms(extractor: Any, job: Job) -> float:
     """Reading, checking, decoding and making squares, in one thread; per image."""
-    from extractors.run import load_image
+    from extractors.keeping import Loader
+    from featurestore.elsewhere import Reader
+
+    load = Loader(Reader(job.images), MAX_PIXELS)
 
     items = list(paths_of(job, 48).items())
     start = time.perf_counter()
     for i in range(0, len(items), 8):
-        images = [load_image(item, job.images, MAX_PIXELS) for item in items[i : i + 8]]
+        images = [load(item) for item in items[i : i + 8]]
         if isinstance(extractor, Staged):
             extractor.preprocess(images)
     return (time.perf_counter() - start) * 1e3 / len(items)

@@ -90,7 +90,7 @@ def seconds(work: Callable[[], object]) -> float:
 def paired(
     ours: Callable[[], object], theirs: Callable[[], object], repeats: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each, in turn; who begins changes from pair to pair, so that neither has the warmer cache."""
+    """Seconds of each, in turn; who begins changes, so that neither has the warmer cache."""
     mine: list[float] = []
     others: list[float] = []
     for i in range(repeats):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from extractors.learning import Surroundings
     from extractors.weights import WeightsFile
     from featurestore.cache import RowCache
+    from featurestore.elsewhere import Place
     from featurestore.params import RuntimeParams
 
 __all__ = [
@@ -175,7 +176,7 @@ def check_extractors(
 
 def rows_with(
     extractor: Extractor,
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     cache: RowCache,
     *,
     root: Path,
@@ -212,7 +213,7 @@ def rows_with(
 def rows_by(
     name: str,
     params: Mapping[str, Any],
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     cache: RowCache,
     *,
     root: Path,
@@ -250,7 +251,7 @@ def rows_by(
 def control_rows(
     name: str,
     params: Mapping[str, Any],
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     cache: RowCache,
     *,
     weights: Sequence[Path],

@@ -12,12 +12,17 @@ from pathlib import Path  # noqa: E402
 from types import ModuleType  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
+from extractors.recipe import ZOO  # noqa: E402
 from featurestore import plugins  # noqa: E402
 
 if TYPE_CHECKING:
     from extractors.base import Extractor, Loaded
     from extractors.learning import Surroundings
+    from extractors.recipe import Recipe
+    from extractors.run import Report
+    from extractors.sharding import Shard
     from extractors.weights import WeightsFile
+    from featurestore.cache import RowCache
     from featurestore.params import Params
 
 DATASET = Path("dataset.csv")
@@ -25,7 +30,6 @@ FEATURES = Path("features")
 WEIGHTS = Path("weights")
 EDITS = Path("edits.parquet")
 STRIPS = Path("results/explanation/edits")
-ZOO = "extractors.zoo"
 
 
 def _cache_root() -> Path:
@@ -107,9 +111,10 @@ def _prepare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build(p: "Params", name: str) -> "Extractor":
-    """An extractor with the weights that ``prepare`` found or made."""
+def _recipe(p: "Params", name: str, device: str | None = None) -> "Recipe":
+    """An extractor's params, and the weights that ``prepare`` found or made."""
     from extractors.prepare import check_modules, context_of
+    from extractors.recipe import Recipe
 
     module, params = _load(name), p.extractors[name]
     check_modules(name, module)
@@ -119,43 +124,57 @@ def _build(p: "Params", name: str) -> "Extractor":
         module,
         params,
         folders=_weight_folders(),
-        device=_device(module, p.runtime.device),
+        device=device or _device(module, p.runtime.device),
     )
-    made: Extractor = module.build(context=context, **params)
-    return made
+    return Recipe(name, params, context)
+
+
+def _build(p: "Params", name: str) -> "Extractor":
+    return _recipe(p, name).build()
 
 
 def _run(args: argparse.Namespace) -> int:
-    from extractors.run import extract
+    from extractors.run import compute_rows, extract
+    from extractors.sharding import part_of
     from featurestore.cache import RowCache
-    from featurestore.dataset import image_paths
+    from featurestore.dataset import image_places
     from featurestore.params import load_params
-    from featurestore.text import readable_size
 
     p = load_params()
-    root = Path(p.data.root)
-    cache = RowCache(_cache_root())
-    report = extract(
-        _build(p, args.name),
-        image_paths(DATASET, root),
-        cache,
-        FEATURES / f"{args.name}.h5",
-        root=root,
-        max_pixels=p.data.max_pixels,
-        runtime=p.runtime,
-    )
+    # where others compute, nothing is computed here: a device that is asked for need not be here
+    recipe = _recipe(p, args.name, None if p.runtime.engine == "local" else "cpu")
+    extractor = recipe.build()
+    root, cache = Path(p.data.root), RowCache(_cache_root())
+    images = image_places(DATASET, root)
+    if args.shard is not None:
+        _, report = compute_rows(
+            extractor, part_of(images, args.shard), cache, root=root, max_pixels=p.data.max_pixels,
+            runtime=p.runtime, recipe=recipe, tidy=False,
+        )  # fmt: skip
+    else:
+        report = extract(
+            extractor, images, cache, FEATURES / f"{args.name}.h5", root=root, max_pixels=p.data.max_pixels,
+            runtime=p.runtime, recipe=recipe,
+        )  # fmt: skip
+    _tell(args.name if args.shard is None else f"{args.name}, shard {args.shard}", report, cache)
+    return 0
+
+
+def _tell(name: str, report: "Report", cache: "RowCache") -> None:
+    from featurestore.text import readable_size
+
     others = f", {report.from_others} from other runs" if report.from_others else ""
     print(
-        f"{args.name}: {report.extracted} rows extracted, {report.reused} reused"
+        f"{name}: {report.extracted} rows extracted, {report.reused} reused"
         f" ({report.from_cache} from the row cache, {report.from_store} from the store{others});"
         f" {report.not_ok} not ok"
     )
     if report.extracted:
         speed = report.extracted / max(report.seconds, 1e-9)
-        print(f"{args.name}: {speed:.1f} images/s on {report.device}, {report.batch_size} at a time")
+        print(f"{name}: {speed:.1f} images/s on {report.device}, {report.batch_size} at a time")
+        print(f"{name}: {report.spent}")
     size = readable_size(cache.n_bytes())
-    print(f"{args.name}: row cache {cache.root}: {size}, hit rate {report.hit_rate:.0%}")
-    return 0
+    print(f"{name}: row cache {cache.root}: {size}, hit rate {report.hit_rate:.0%}")
 
 
 def _edit(_: argparse.Namespace) -> int:
@@ -266,12 +285,27 @@ _COMMANDS = (
 )
 
 
+def _shard(text: str) -> "Shard":
+    from extractors.sharding import Shard
+
+    try:
+        return Shard.parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main(argv: list[str]) -> int:
     """Run one command."""
     parser, commands = console.command_parser("extractors", "kyara's extractors", _COMMANDS)
     names = f"one of: {', '.join(plugins.listing(ZOO))}"
     for name in ("prepare", "run"):
         commands[name].add_argument("name", help=names)
+    commands["run"].add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="fill the row cache with part I (from 0) of N, and write no store; docs/cluster.md",
+    )
     commands["fetch"].add_argument("names", nargs="+", metavar="name", help=names)
     commands["doctor"].add_argument("--quiet", action="store_true", help="only what is missing")
     return console.dispatch(parser, argv)

@@ -13,13 +13,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
-__all__ = ["Batches", "Item", "Others", "even"]
+from featurestore.elsewhere import Place
 
-#: A key and its file.
-Item = tuple[str, Path]
+__all__ = ["Batches", "Item", "Others", "Stopped", "even"]
+
+#: A key, and where its picture lies.
+Item = tuple[str, Place]
 #: Tells keys that other runs have computed since it was last asked.
 Others = Callable[[], Iterable[str]]
 
@@ -45,6 +46,10 @@ def _shuffled(batches: Iterable[Sequence[Item]]) -> deque[Sequence[Item]]:
     return deque(order)
 
 
+class Stopped(Exception):
+    """No further batch is to be begun: somebody wants the machine back."""
+
+
 class Batches:
     """Batches of items, drawn by one thread; what becomes of them is told by any.
 
@@ -62,16 +67,25 @@ class Batches:
         Whether batches may grow.
     others : callable
         See `Others`; asked between batches, now and then.
+    stops : callable
+        Whether to stop; asked before each batch, which is then refused with `Stopped`.
     """
 
     def __init__(
-        self, items: Sequence[Item], size: int, n_workers: int, *, grows: bool, others: Others
+        self,
+        items: Sequence[Item],
+        size: int,
+        n_workers: int,
+        *,
+        grows: bool,
+        others: Others,
+        stops: Callable[[], bool] = lambda: False,
     ) -> None:
         self.size = size
         self._planned = size
         self._n_workers = n_workers
         self._grows = grows
-        self._others = others
+        self._others, self._stops = others, stops
         self._done: set[str] = set()
         self._plan = _shuffled(even(items, size, n_workers))
         self._ask_at = time.monotonic()
@@ -80,6 +94,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[Sequence[Item]]:
         while self._plan:
+            if self._stops():
+                raise Stopped
             self._ask()
             if self.size != self._planned:
                 self._planned = self.size

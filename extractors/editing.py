@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Final
 from extractors.devices import n_threads
 from extractors.edited import NONE, Shown, plan, write_edits
 from extractors.edits import DOSES, EDITS, rms, sham, sham_rng
-from featurestore.dataset import image_paths
+from featurestore.dataset import image_places
+from featurestore.elsewhere import Place, Reader
 from featurestore.errors import NonFiniteRow
 
 if TYPE_CHECKING:
@@ -159,21 +160,20 @@ def _extract(
     from tqdm import tqdm
 
     from extractors.base import Staged
-    from featurestore import plugins
+    from extractors.engines import local
 
     name = extractor.spec.name
-    engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
     size = runtime.batch_size or (extractor.batch_size() if isinstance(extractor, Staged) else _BATCH)
     batches = [range(i, min(i + size, len(shown))) for i in range(0, len(shown), size)]
     values = np.full((len(shown), len(extractor.spec.columns)), np.nan, np.float32)
     start, done, first, told = time.monotonic(), 0, 0, False
     bar = tqdm(total=len(shown), desc=f"{name}, edited", unit="image", disable=not sys.stderr.isatty())
     with bar:
-        for batch, rows in engine.run(
+        for batch, rows in local.run(
             extractor, batches, lambda i: load(shown[i]), lambda *_: None, workers=runtime.workers
         ):
             _check(rows, [shown[i] for i in batch], name)
-            values[batch.start : batch.stop] = rows.values
+            values[batch[0] : batch[-1] + 1] = rows.values
             bar.update(len(batch))
             done += len(batch)
             if not first:  # what compiles or loads with the first batch says nothing of the others
@@ -199,7 +199,7 @@ def _check(rows: Rows, shown: Sequence[Shown], name: str) -> None:
         )
 
 
-def _usual(design: Extractor, images: Mapping[str, Path], source: Source) -> dict[str, dict[str, float]]:
+def _usual(design: Extractor, images: Mapping[str, Place], source: Source) -> dict[str, dict[str, float]]:
     """Of each dial over the real images: low and high end of what is usual, and the standard deviation."""
     import numpy as np
 
@@ -256,7 +256,7 @@ def edit(
     MissingData, DataError
         If there is no data set, or an image changed.
     """
-    from extractors.run import load_image
+    from extractors.keeping import Loader
     from extractors.strips import write_strips
 
     reason = _reason(imported, n_images)
@@ -264,12 +264,11 @@ def edit(
         write_edits(out, [], {}, {}, dials={}, reason=reason)
         write_strips(strips, (), lambda _: (), DOSES)
         return f"edit: nothing: {reason} -> {out}"
-    paths = image_paths(source.dataset, source.root)
+    paths = image_places(source.dataset, source.root)
     table = _rows(source.dataset)
     keys = pick(table, n_images, seed)
-    pictures = _Pictures(
-        lambda key: working(load_image((key, paths[key]), source.root, source.max_pixels), fit), seed
-    )
+    load = Loader(Reader(source.root), source.max_pixels)
+    pictures = _Pictures(lambda key: working(load((key, paths[key])), fit), seed)
     start = time.monotonic()
     columns = _columns(extractors, design(), plan(keys), pictures, source.runtime)
     real = {row["key"]: paths[row["key"]] for row in table if row["split"] in ("train", "val")}

@@ -7,7 +7,6 @@ the next, so that a kill costs one batch a worker. Refuses to know which extract
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 import time
@@ -17,19 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from extractors.base import Staged
-from extractors.batches import Batches, Item
+from extractors.batches import Batches, Item, Stopped
 from extractors.devices import n_threads
+from extractors.engines import Work
+from extractors.keeping import Keeper, Loader
+from extractors.timing import Spent
 from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.compaction import compact
-from featurestore.errors import DataError, ImageRejected, KyaraError, NonFiniteRow
-from featurestore.images import decode, read_image_file
+from featurestore.console import finishing
+from featurestore.elsewhere import Place, Reader
+from featurestore.errors import KyaraError
 from featurestore.rows import (
     KeyIndex,
     StoreRows,
     concatenate,
     empty_rows,
-    not_finite,
     ordered,
     pack_keys,
     unpack_keys,
@@ -39,11 +41,12 @@ from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore, write_store
 
 if TYPE_CHECKING:
-    from extractors.base import RGB, Extractor, Rows
+    from extractors.base import Extractor
+    from extractors.recipe import Recipe
     from featurestore.params import RuntimeParams
     from featurestore.rows import Keys
 
-__all__ = ["Report", "compute_rows", "extract", "load_image"]
+__all__ = ["Report", "compute_rows", "extract"]
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,8 @@ class Report:
         Images at a time, at the end: memory may have halved it, a slow disk doubled it.
     device : str
         Where it was computed.
+    spent : str
+        Where the time went; see `extractors.timing.Spent.text`.
     """
 
     extracted: int
@@ -77,6 +82,7 @@ class Report:
     seconds: float = field(default=0.0, compare=False)
     batch_size: int = field(default=0, compare=False)
     device: str = field(default="cpu", compare=False)
+    spent: str = field(default="", compare=False)
 
     @property
     def reused(self) -> int:
@@ -107,62 +113,35 @@ def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows:
     return rows.taken(places[places >= 0])
 
 
-def load_image(item: Item, root: Path, max_pixels: int) -> RGB:
-    """Pixels of one image, if its bytes are still those of its key.
-
-    Raises
-    ------
-    DataError
-        If the file changed since it was indexed, or cannot be read any more.
-    """
-    key, path = item
-    try:
-        data = read_image_file(path, root=root)
-        if hashlib.sha256(data).hexdigest() != key:
-            raise DataError(f"{path}: changed since it was indexed; run: dvc repro")
-        return decode(data, max_pixels=max_pixels).pixels
-    except ImageRejected as rejected:
-        raise DataError(f"{path}: {rejected}; it was fine when indexed; run: dvc repro") from None
-
-
-def _refused(batch: Sequence[Item], rows: Rows, spec: FeatureSpec) -> tuple[NonFiniteRow | None, set[int]]:
-    """What is wrong with the rows of a batch, and with which of them."""
-    broken = not_finite(rows.values, rows.status == Status.OK)
-    if not broken:
-        return None, set()
-    row, column = broken[0]
-    error = NonFiniteRow(
-        f"{batch[row][1]}: the row of {spec.name} is not finite in {spec.columns[column]}"
-        " and says it is ok; remove the picture or mend the extractor"
-    )
-    return error, {row for row, _ in broken}
-
-
 class _Rows:
     """The rows of one run as they come in: each part is in the row cache before it is here."""
 
     def __init__(self, cache: RowCache, spec: FeatureSpec, keys: Keys) -> None:
         self.cache, self.spec = cache, spec
         self.parts: list[StoreRows] = []
-        self._seen: set[str] = set()
+        self.seen: set[str] = set()
         self._keys = keys
         self._wanted = KeyIndex(ordered(keys))
 
     def find(self) -> StoreRows:
         """What the cache holds."""
-        found = self.cache.find(self.spec, self._keys, seen=self._seen)
+        found = self.cache.find(self.spec, self._keys, seen=self.seen)
         self.parts.append(found)
         return found
 
     def commit(self, rows: StoreRows) -> None:
-        """Make rows durable, then take them; in any thread."""
+        """Make rows durable, then take them."""
         if len(rows):
-            self.cache.commit(self.spec, rows, seen=self._seen)
+            self.cache.commit(self.spec, rows, seen=self.seen)
             self.parts.append(rows)
+
+    def keeper(self, spent: Spent, told: Callable[[float], None]) -> Keeper:
+        """Commits batches and takes their rows; in any thread."""
+        return Keeper(self.cache, self.spec, spent, seen=self.seen, then=self.parts.append, told=told)
 
     def others(self) -> Iterable[str]:
         """Keys that other runs have committed since this was last called."""
-        for rows in self.cache.news(self.spec, self._seen):
+        for rows in self.cache.news(self.spec, self.seen):
             rows = rows.taken(self._wanted.find(rows.keys) >= 0)
             self.parts.append(rows)
             yield from unpack_keys(rows.keys)
@@ -174,41 +153,41 @@ class _Rows:
 
 def _compute(
     extractor: Extractor,
+    recipe: Recipe | None,
     items: Sequence[Item],
-    load: Callable[[Item], RGB],
+    reader: Reader,
+    max_pixels: int,
     rows: _Rows,
     runtime: RuntimeParams,
-    batch_size: int,
-) -> tuple[int, int]:
-    """Compute rows batch by batch; how many images were computed, and how large batches were at the end."""
+) -> tuple[int, int, str]:
+    """Compute rows batch by batch; images that were computed, the size of a batch at the end, the time."""
     from tqdm import tqdm
 
-    engine = plugins.load("extractors.engines", runtime.engine, key="runtime.engine")
-    batches = Batches(
-        items,
-        batch_size,
-        n_threads(runtime.workers) if extractor.thread_safe else 1,
-        grows=runtime.batch_size is None and not isinstance(extractor, Staged),
-        others=rows.others,
-    )
-
-    def keep(batch: Sequence[Item], computed: Rows) -> None:
-        error, refused = _refused(batch, computed, extractor.spec)
-        sound = [i for i in range(len(batch)) if i not in refused]
-        keys = pack_keys([batch[i][0] for i in sound])
-        start = time.monotonic()
-        rows.commit(StoreRows(keys, computed.values[sound], computed.status[sound, None]))
-        batches.kept(time.monotonic() - start)
-        if error is not None:
-            raise error
-
-    bar = tqdm(total=len(items), desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
-    n = 0
-    with bar:
-        for batch, _ in engine.run(extractor, batches, load, keep, workers=runtime.workers):
-            n += len(batch)
-            bar.update(len(batch))
-    return n, batches.size
+    n_workers, name = n_threads(runtime.workers), runtime.engine if recipe else "local"
+    engine = plugins.load("extractors.engines", name, key="runtime.engine")
+    spent = Spent(n_workers, device=not extractor.thread_safe)
+    n, total = 0, len(items)
+    with finishing() as asked:
+        batches = Batches(
+            items,
+            _batch_size(extractor, runtime, total),
+            n_workers if extractor.thread_safe else 1,
+            grows=runtime.batch_size is None and not isinstance(extractor, Staged),
+            others=rows.others,
+            stops=asked,
+        )
+        load, keep = Loader(reader, max_pixels, spent), rows.keeper(spent, batches.kept)
+        work = Work(extractor, recipe, batches, load, keep, runtime, spent)
+        bar = tqdm(total=total, desc=extractor.spec.name, unit="image", disable=not sys.stderr.isatty())
+        try:
+            with bar:
+                for done in engine.compute(work):
+                    n += done
+                    bar.update(done)
+        except Stopped:
+            said = "%s: asked to end: %d of %d rows were computed and kept; the same command goes on"
+            log.warning(said, extractor.spec.name, n, total)
+    return n, batches.size, spent.text()
 
 
 def _batch_size(extractor: Extractor, runtime: RuntimeParams, n_images: int) -> int:
@@ -220,15 +199,21 @@ def _batch_size(extractor: Extractor, runtime: RuntimeParams, n_images: int) -> 
 
 def compute_rows(
     extractor: Extractor,
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     cache: RowCache,
     store: Path | None = None,
     *,
     root: Path,
     max_pixels: int,
     runtime: RuntimeParams,
+    recipe: Recipe | None = None,
+    tidy: bool = True,
 ) -> tuple[StoreRows, Report]:
-    """The rows of some images, out of the cache and an earlier store where they are there; see `extract`."""
+    """The rows of some images, out of the cache and an earlier store where they are there; see `extract`.
+
+    ``tidy`` merges many small segments of the cache at the end; who is one of many runs over one cache leaves
+    that to the last.
+    """
     spec = extractor.spec
     keys = pack_keys(list(images))
     rows = _Rows(cache, spec, keys)
@@ -238,55 +223,80 @@ def compute_rows(
     rows.commit(previous)  # the next change of params would take them away
     items = [(key, images[key]) for key in unpack_keys(without(rest, previous.keys))]
     start = time.monotonic()
-    n, batch_size = _compute(
-        extractor,
-        items,
-        lambda item: load_image(item, root, max_pixels),
-        rows,
-        runtime,
-        _batch_size(extractor, runtime, len(items)),
-    )
+    n, batch_size, spent = _compute(extractor, recipe, items, Reader(root), max_pixels, rows, runtime)
+    for _ in rows.others():  # what an engine's other processes have committed, and other runs
+        pass
     found = rows.all()
-    if len(cache.segments(spec)) > _MANY_SEGMENTS:
+    if tidy and len(cache.segments(spec)) > _MANY_SEGMENTS:
         compact(cache, cache.folder(spec))
     return found, Report(
         extracted=n,
         from_cache=len(cached),
         from_store=len(previous),
         from_others=len(items) - n,
-        not_ok=int((found.status != Status.OK).any(axis=1).sum()),
+        not_ok=_n_not_ok(found),
         seconds=time.monotonic() - start,
         batch_size=min(batch_size, getattr(extractor, "largest", None) or batch_size),
         device=getattr(extractor, "device", "cpu"),
+        spent=spent,
     )
+
+
+def _n_not_ok(rows: StoreRows) -> int:
+    return int((rows.status != Status.OK).any(axis=1).sum())
+
+
+def _is_current(store: Path, spec: FeatureSpec, keys: Keys, cache: RowCache) -> Report | None:
+    """What to report where there is nothing to do: a sound store has these rows and no others, and so has
+    the cache; None where there is something.
+    """
+    import numpy as np
+
+    if not store.exists():
+        return None
+    try:
+        with FeatureStore(store) as reader:
+            if reader.fingerprint != spec.fingerprint or not np.array_equal(reader.keys, ordered(keys)):
+                return None
+        with FeatureStore(store, check=True) as reader:
+            rows = reader.rows()
+    except KyaraError:
+        return None  # whoever computes says what is wrong with it
+    if not cache.covers(spec, keys):
+        return None
+    return Report(extracted=0, from_cache=len(keys), from_store=0, not_ok=_n_not_ok(rows))
 
 
 def extract(
     extractor: Extractor,
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     cache: RowCache,
     store: Path,
     *,
     root: Path,
     max_pixels: int,
     runtime: RuntimeParams,
+    recipe: Recipe | None = None,
 ) -> Report:
     """Bring one store up to date.
 
     Parameters
     ----------
     extractor : Extractor
-    images : mapping of str to Path
-        Key (hex) -> file.
+    images : mapping of str to Path or str
+        Key (hex) -> file below the data folder, or URI (`featurestore.elsewhere`).
     cache : RowCache
     store : Path
-        ``features/<extractor>.h5``; replaced when all rows are there, untouched on an error.
+        ``features/<extractor>.h5``; replaced when all rows are there, untouched on an error, and where it
+        has these rows already.
     root : Path
         The data folder; a link out of it is refused.
     max_pixels : int
         Cap on width x height, checked before decoding.
     runtime : RuntimeParams
         How the work is done; nothing of it moves a value.
+    recipe : Recipe or None
+        How another process builds the extractor; without one it computes here, whatever the engine.
 
     Returns
     -------
@@ -297,8 +307,11 @@ def extract(
     NonFiniteRow, DataError
         After all finished rows were committed.
     """
+    current = _is_current(store, extractor.spec, pack_keys(list(images)), cache)
+    if current is not None:
+        return current
     rows, report = compute_rows(
-        extractor, images, cache, store, root=root, max_pixels=max_pixels, runtime=runtime
+        extractor, images, cache, store, root=root, max_pixels=max_pixels, runtime=runtime, recipe=recipe
     )
     write_store(store, extractor.spec, rows)
     return report

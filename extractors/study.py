@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from extractors.conventions import convention_scores
 from extractors.devices import n_threads
+from extractors.keeping import Loader
 from extractors.learning import LabelledRows, Surroundings
-from extractors.run import compute_rows, load_image
-from featurestore.dataset import image_paths, read_dataset
+from extractors.run import compute_rows
+from featurestore.dataset import image_places, read_dataset
+from featurestore.elsewhere import Place, Reader
 from featurestore.errors import ParamsError, SplitError
 from featurestore.rows import unpack_keys
 
@@ -56,7 +58,7 @@ def surroundings_of(
         If train or val is empty, or train lacks a class.
     """
     table = read_dataset(dataset).sort_values("key", kind="stable", ignore_index=True)
-    paths = image_paths(dataset, root)
+    paths = image_places(dataset, root)
     classes = tuple(sorted(set(table["label"])))
 
     def rows(split: str) -> LabelledRows:
@@ -73,8 +75,10 @@ def surroundings_of(
             " then run: dvc repro"
         )
 
+    load = Loader(Reader(root), max_pixels)
+
     def image(key: str) -> RGB:
-        return load_image((key, paths[key]), root, max_pixels)
+        return load((key, paths[key]))
 
     def design_labels() -> Mapping[str, str]:
         seen = {key: paths[key] for key in (*train.keys, *val.keys)}
@@ -97,7 +101,7 @@ def surroundings_of(
 
 def _design_labels(
     extractor: Extractor,
-    images: Mapping[str, Path],
+    images: Mapping[str, Place],
     train: set[str],
     classes: tuple[str, ...],
     positive: str,

@@ -94,7 +94,7 @@ def _all_stores() -> list[Path]:
 
 
 def _fuse(_: argparse.Namespace) -> int:
-    from featurestore.dataset import image_paths
+    from featurestore.dataset import image_places
     from featurestore.errors import MissingData
     from featurestore.fuse import fuse, gather_learned, write_stores
     from featurestore.revisions import STORES
@@ -109,7 +109,7 @@ def _fuse(_: argparse.Namespace) -> int:
                 f"no {stores[name]}; import it again: python -m featurestore import {name} FILE"
                 " (or bring back the data that had it: dvc exp apply EXPERIMENT, or a commit's data.dvc)"
             )
-    fused = fuse(list(image_paths(DATASET, root)), stores, FUSED)
+    fused = fuse(list(image_places(DATASET, root)), stores, FUSED)
     gather_learned(fused.learned, WEIGHTS, LEARNED)
     write_stores(fused, STORES)
     print(f"fuse: {fused.n_rows} rows x {fused.n_columns} columns from {', '.join(stores)}")

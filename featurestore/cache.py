@@ -174,6 +174,29 @@ class RowCache:
                 break
         return concatenate(parts, spec)
 
+    def covers(self, spec: FeatureSpec, keys: Keys) -> bool:
+        """Whether segments say that they hold all of some keys; their values are not read.
+
+        Parameters
+        ----------
+        keys : ndarray of uint8, shape (n, 32)
+            Unique.
+        """
+        import numpy as np
+
+        index, open_ = KeyIndex(ordered(keys)), np.ones(len(keys), dtype=bool)
+        for segment in self.segments(spec):
+            if not open_.any():
+                break
+            try:
+                with FeatureStore(segment) as store:
+                    places = index.find(store.keys)
+            except KyaraError:
+                continue  # whoever needs its rows says what is wrong with it
+            _mark_used(segment)
+            open_[places[places >= 0]] = False
+        return not open_.any()
+
     def news(self, spec: FeatureSpec, seen: set[str]) -> Iterator[StoreRows]:
         """Rows of each segment whose name is not in ``seen``, verified; the names are added to it.
 

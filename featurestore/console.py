@@ -12,12 +12,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["Terminated", "command_parser", "dispatch", "pin_threads", "run", "say"]
+__all__ = ["Terminated", "command_parser", "dispatch", "finishing", "pin_threads", "run", "say"]
 
 Command = tuple[str, Callable[[argparse.Namespace], int], str]
 
@@ -78,6 +80,37 @@ class Terminated(BaseException):
 def _terminate(number: int, frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
     raise Terminated
+
+
+@contextmanager
+def finishing() -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM ask, for a while, and not end: what is yielded tells whether it did.
+
+    Who asks it ends what is under way and puts it away. At the end of the block the process ends as it would
+    have. A second signal does not wait. In another thread than the first, where no signal comes, nobody asks.
+
+    Raises
+    ------
+    Terminated
+        At the end, if it was asked.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked:
+        raise Terminated
 
 
 def say(error: object) -> None:

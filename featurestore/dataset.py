@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featurestore.elsewhere import Place, is_uri
 from featurestore.errors import DataError, MissingData
 from featurestore.files import write_text_atomic
 from featurestore.metadata import is_formula, unescape_path
@@ -27,7 +28,7 @@ __all__ = [
     "QuarantineRow",
     "cell",
     "csv_text",
-    "image_paths",
+    "image_places",
     "read_dataset",
     "rows_digest",
     "write_table",
@@ -155,8 +156,26 @@ def read_dataset(path: Path = Path("dataset.csv")) -> pd.DataFrame:
     return table
 
 
-def image_paths(path: Path, root: Path) -> dict[str, Path]:
-    """Key (hex) -> file, ascending by key, from dataset.csv; needs no pandas.
+class _Images(Mapping[str, Place]):
+    """Key -> place, made of the table's text when it is asked for: most keys never are."""
+
+    def __init__(self, paths: dict[str, str], root: Path) -> None:
+        self._paths, self._root = paths, root
+
+    def __getitem__(self, key: str) -> Place:
+        text = self._paths[key]
+        text = unescape_path(text) if "%" in text else text
+        return text if is_uri(text) else self._root / text
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def image_places(path: Path, root: Path) -> Mapping[str, Place]:
+    """Key (hex) -> file below the data folder or URI, ascending by key, from dataset.csv; needs no pandas.
 
     Raises
     ------
@@ -166,7 +185,10 @@ def image_paths(path: Path, root: Path) -> dict[str, Path]:
     if not path.exists():
         raise MissingData(f"no {path}; run: dvc repro index")
     with path.open(encoding="utf-8", newline="") as stream:
-        return {row["key"]: root / unescape_path(row["path"]) for row in csv.DictReader(stream)}
+        rows = csv.reader(stream)
+        header = next(rows)
+        key, place = header.index("key"), header.index("path")
+        return _Images({row[key]: row[place] for row in rows}, root)
 
 
 def rows_digest(keys: Sequence[str], labels: Sequence[str]) -> str:

@@ -17,10 +17,11 @@ from extractors.conventions import HYPOTHESES
 from extractors.edited import NONE, Shown, plan, read_edits, write_edits
 from extractors.editing import Source, edit, pick, working
 from extractors.edits import DOSES, EDITS, rms, sham, sham_rng
-from extractors.run import load_image
+from extractors.keeping import Loader
 from extractors.zoo import design, ring
 from featurestore.cache import RowCache
 from featurestore.dataset import DatasetRow, read_dataset, write_table
+from featurestore.elsewhere import Reader
 from featurestore.errors import DataError, MissingData
 from featurestore.files import sha256_of
 from featurestore.params import RuntimeParams
@@ -280,7 +281,7 @@ def test_the_unedited_rows_are_those_of_the_store_and_the_range_that_of_train_an
     run(data, tmp_path)
     edits = read_edits(tmp_path / "edits.parquet")
     rows = {
-        key: design.build()([load_image((key, data / path), data, 10**8)]).values[0]
+        key: design.build()([Loader(Reader(data), 10**8)((key, data / path))]).values[0]
         for key, path, split in zip(table["key"], table["path"], table["split"], strict=True)
         if split != "test"
     }

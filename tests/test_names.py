@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import encoded, picture
 
-from featurestore.dataset import DatasetRow, csv_text, image_paths, read_dataset, write_table
+from featurestore.dataset import DatasetRow, csv_text, image_places, read_dataset, write_table
 from featurestore.errors import DataError, ImageRejected, MetadataError, Reason
 from featurestore.images import read_image_file
 from featurestore.index import Index, build_index
@@ -90,7 +90,7 @@ def test_a_picture_is_found_again_whatever_it_is_called(data: Path, tmp_path: Pa
     assert len(table.read_bytes().split(b"\n")) == 1 + 24 + len(placed) + 1  # one line each
     assert table.read_text(encoding="utf-8").replace("\n", "").isprintable()
     assert_no_formula(cells(table))
-    paths = image_paths(table, data)
+    paths = image_places(table, data)
     assert list(read_dataset(table)["key"]) == list(paths)
     for path in paths.values():
         assert path.resolve().is_relative_to(data.resolve())
@@ -220,7 +220,7 @@ def test_a_table_that_was_tampered_with_leads_nowhere(data: Path, tmp_path: Path
     table = tmp_path / "dataset.csv"
     write_table(table, [DatasetRow(**{**index(data).rows[0].__dict__, "path": path})], DatasetRow)
     with pytest.raises(ImageRejected) as caught:
-        read_image_file(next(iter(image_paths(table, data).values())), root=data)
+        read_image_file(next(iter(image_places(table, data).values())), root=data)
     assert caught.value.reason is Reason.NOT_A_FILE
 
 

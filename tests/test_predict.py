@@ -29,7 +29,7 @@ from extractors.base import Rows
 from extractors.run import extract
 from extractors.zoo import design
 from featurestore.cache import RowCache
-from featurestore.dataset import DatasetRow, image_paths, write_table
+from featurestore.dataset import DatasetRow, image_places, write_table
 from featurestore.errors import DataError, StoreDamaged
 from featurestore.fuse import fuse, write_stores
 from featurestore.index import build_index
@@ -54,7 +54,7 @@ def build_house(root: Path, labels: tuple[str, ...] = ("hero", "villain"), **dec
     options = IndexOptions()
     index = build_index(scan(root / "data", options), options)
     write_table(root / "dataset.csv", index.rows, DatasetRow)
-    paths = image_paths(root / "dataset.csv", root / "data")
+    paths = image_places(root / "dataset.csv", root / "data")
     extract(
         design.build(), paths, RowCache(root / "cache"), root / "features/design.h5",
         root=root / "data", max_pixels=MAX_PIXELS, runtime=RuntimeParams(workers=1),

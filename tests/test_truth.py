@@ -33,10 +33,11 @@ from collection.demo.render import write_cast
 from extractors.edited import read_edits
 from extractors.editing import Source, edit
 from extractors.edits import EDITS
-from extractors.run import load_image
+from extractors.keeping import Loader
 from extractors.zoo import design
 from featurestore.cache import RowCache
 from featurestore.dataset import DatasetRow, write_table
+from featurestore.elsewhere import Reader
 from featurestore.files import sha256_of
 from featurestore.metadata import read_table
 from featurestore.params import DecisionParams, FusionParams, RuntimeParams, load_params
@@ -214,7 +215,7 @@ def test_block_shap_over_the_documented_columns_ranks_like_the_true_effects(cast
 def test_edits_of_pixels_move_a_head_the_way_their_cause_does(cast: Cast) -> None:
     study, extractor = cast.study, design.build()
     images = [
-        load_image((key, cast.data / path), cast.data, 10**7)
+        Loader(Reader(cast.data), 10**7)((key, cast.data / path))
         for key, path in zip(study.keys.tolist(), study.paths.tolist(), strict=True)
     ]
     shown = [(name, dose) for name in TRUE_SIGNS for dose in (-1.0, 1.0)]

@@ -101,14 +101,14 @@ def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:
     from classifiers.embedding import control_rows
     from classifiers.findings.transfer import controls_of
     from featurestore.cache import RowCache, cache_root
-    from featurestore.dataset import image_paths
+    from featurestore.dataset import image_places
 
     root = Path(params.data.root)
     return {
         name: control_rows(
             extractor,
             block,
-            image_paths(DATASET, root),
+            image_places(DATASET, root),
             RowCache(cache_root(os.environ.get("KYARA_CACHE"))),
             weights=weight_folders(),
             seed=params.seed,

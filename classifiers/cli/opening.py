@@ -135,13 +135,13 @@ def rows_of(params: Params, name: str) -> tuple[pd.DataFrame, str]:
     """
     from classifiers.embedding import rows_by
     from featurestore.cache import RowCache, cache_root
-    from featurestore.dataset import image_paths
+    from featurestore.dataset import image_places
 
     root = Path(params.data.root)
     return rows_by(
         name,
         params.extractors[name],
-        image_paths(DATASET, root),
+        image_places(DATASET, root),
         RowCache(cache_root(os.environ.get("KYARA_CACHE"))),
         root=root,
         max_pixels=params.data.max_pixels,

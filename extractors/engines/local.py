@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from extractors.base import Staged
 from extractors.devices import n_threads
+from extractors.timing import Spent
 
 if TYPE_CHECKING:
     from extractors.base import RGB, Extractor, Rows
+    from extractors.engines import Work
 
-__all__ = ["run"]
+__all__ = ["compute", "run"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def compute(work: Work) -> Iterator[int]:
+    """See `extractors.engines`."""
+    for batch, _ in run(
+        work.extractor, work.batches, work.loader, work.keeper, workers=work.runtime.workers, spent=work.spent
+    ):
+        yield len(batch)
 
 
 def run(
@@ -31,6 +41,7 @@ def run(
     keep: Callable[[Sequence[Item], Rows], None],
     *,
     workers: int,
+    spent: Spent | None = None,
 ) -> Iterator[tuple[Sequence[Item], Rows]]:
     """Rows of each batch, in the order in which they are done.
 
@@ -47,6 +58,8 @@ def run(
         ahead: the batch that is being kept, and the one that the device computes meanwhile.)
     workers : int
         Threads; 0 = one a core.
+    spent : Spent or None
+        Told of the phases ``preprocess``, ``wait`` and ``forward``.
 
     Yields
     ------
@@ -54,50 +67,77 @@ def run(
         As soon as a batch is kept. The first error ends it, after every batch that was under way and
         succeeded was kept and yielded.
     """
-    n = n_threads(workers)
+    n, spent = n_threads(workers), spent or Spent()
 
     def images(batch: Sequence[Item]) -> list[RGB]:
         return [load(item) for item in batch]
 
+    def rows_of(loaded: Sequence[RGB]) -> Rows:
+        with spent("forward"):
+            return extractor(loaded)
+
     with ThreadPoolExecutor(n) as pool:
         if extractor.thread_safe:
 
-            def compute(batch: Sequence[Item]) -> Rows:
-                rows = extractor(images(batch))
+            def computed(batch: Sequence[Item]) -> Rows:
+                rows = rows_of(images(batch))
                 keep(batch, rows)
                 return rows
 
-            yield from _ahead(pool, compute, batches, 2 * n)
+            yield from _ahead(pool, computed, batches, 2 * n)
         elif isinstance(extractor, Staged):
             staged = extractor
-            ready = _ahead(pool, lambda batch: staged.preprocess(images(batch)), batches, 2 * n)
-            for batch, rows in _overlapped(staged, ready):
+
+            def prepared(batch: Sequence[Item]) -> Any:
+                loaded = images(batch)
+                with spent("preprocess"):
+                    return staged.preprocess(loaded)
+
+            ready = _waited(_ahead(pool, prepared, batches, 2 * n), spent)
+            for batch, rows in _overlapped(staged, ready, spent):
                 keep(batch, rows)
                 yield batch, rows
         else:
-            for batch, loaded in _ahead(pool, images, batches, 2 * n):
-                rows = extractor(loaded)
+            for batch, loaded in _waited(_ahead(pool, images, batches, 2 * n), spent):
+                rows = rows_of(loaded)
                 keep(batch, rows)
                 yield batch, rows
 
 
+def _waited(ready: Iterable[Result], spent: Spent) -> Iterator[Result]:
+    """The same; what it takes until each is there is waiting."""
+    found, nothing = iter(ready), object()
+    while True:
+        with spent("wait"):
+            one = next(found, nothing)
+        if one is nothing:
+            return
+        yield one  # type: ignore[misc]
+
+
 def _overlapped(
-    extractor: Staged, ready: Iterable[tuple[Sequence[Item], Any]]
+    extractor: Staged, ready: Iterable[tuple[Sequence[Item], Any]], spent: Spent
 ) -> Iterator[tuple[Sequence[Item], Rows]]:
     """Launch each batch before the one before it is finished."""
     before: tuple[Sequence[Item], Any] | None = None
+
+    def finished(one: tuple[Sequence[Item], Any]) -> tuple[Sequence[Item], Rows]:
+        with spent("forward"):
+            return one[0], extractor.finish(one[1])
+
     try:
         for batch, prepared in ready:
-            now = (batch, extractor.launch(prepared))
+            with spent("forward"):
+                now = (batch, extractor.launch(prepared))
             if before is not None:
-                yield before[0], extractor.finish(before[1])
+                yield finished(before)
             before = now
     except Exception:
         if before is not None:
-            yield before[0], extractor.finish(before[1])
+            yield finished(before)
         raise
     if before is not None:
-        yield before[0], extractor.finish(before[1])
+        yield finished(before)
 
 
 def _ahead(
@@ -112,11 +152,18 @@ def _ahead(
     yielded first. Whoever stops asking gets no more work done.
     """
     pending: dict[Future[Result], Sequence[Item]] = {}
-    todo, failed = iter(batches), None
+    todo = iter(batches)
+    failed: BaseException | None = None
     try:
         while True:
             while failed is None and len(pending) < depth:
-                batch = next(todo, None)
+                try:
+                    batch = next(todo, None)
+                except Exception as refusal:  # what draws batches will not go on
+                    failed = refusal
+                    for other in pending:
+                        other.cancel()
+                    break
                 if batch is None:
                     break
                 pending[pool.submit(work, batch)] = batch

@@ -1,0 +1,269 @@
+"""Bytes of pictures, wherever they lie: below the data folder, at a URI, or inside an archive.
+
+A `Path` is a file below the data folder. A text is a URI: ``file:///x.png`` or ``/x.png``, what fsspec opens
+(``s3://bucket/x.png``), or a member of an archive in fsspec's notation, ``tar://x.png::/data/shard-00.tar``
+and ``zip://x.png::s3://bucket/shard-00.zip``. Archives are opened once a process and their list of members
+read once; a member of a tar is one read at its place.
+
+Owns reading, and what tells that a file is still the one that was read. Refuses to know what a picture is.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from featurestore.errors import ImageRejected, MissingExtra, Reason, UsageError
+from featurestore.images import MAX_BYTES, read_image_file
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+__all__ = ["Place", "Reader", "checked_uri", "is_uri"]
+
+#: A file below the data folder, or a URI.
+Place = Path | str
+
+_ARCHIVES: Final = ("tar", "zip")
+#: Whatever else fsspec has (http, ftp, ssh, a repository) is no place for pictures to be read from by name.
+_STORES: Final = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "memory")
+_OPEN_ARCHIVES: Final = 64
+_LARGEST: Final = f"at most {MAX_BYTES} bytes"
+
+
+def is_uri(text: str) -> bool:
+    """Whether a text names a place by itself, and not relative to a folder.
+
+    Examples
+    --------
+    >>> [is_uri(text) for text in ("images/hero/a.png", "/data/a.png", "s3://b/a.png", "tar://a.png::b.tar")]
+    [False, True, True, True]
+    """
+    return text.startswith("/") or "://" in text
+
+
+def checked_uri(text: str, folder: Path) -> str:
+    """A URI as it is kept: paths of this machine absolute, from ``folder`` where they are relative.
+
+    Raises
+    ------
+    UsageError
+        If nothing that is known here can read it; the text says what can.
+
+    Examples
+    --------
+    >>> checked_uri("a.png", Path("/data")), checked_uri("tar://a.png::shards/0.tar", Path("/data"))
+    ('/data/a.png', 'tar://a.png::/data/shards/0.tar')
+    """
+    scheme, rest = _split(text)
+    if scheme in _ARCHIVES:
+        member, found, archive = rest.partition("::")
+        if not found or not member or not archive or _split(archive)[0] in _ARCHIVES:
+            raise UsageError(f"{text!r}: a member of an archive is {scheme}://MEMBER::ARCHIVE")
+        return f"{scheme}://{member}::{checked_uri(archive, folder)}"
+    if scheme in ("", "file"):
+        return os.path.normpath(folder.absolute() / rest)
+    if scheme not in _STORES:
+        known = ", ".join(f"{one}://" for one in ("file", *_ARCHIVES, *_STORES[:-1]))
+        raise UsageError(f"{text!r}: pictures are read from {known}; fetch others first (collection search)")
+    return text
+
+
+def _split(text: str) -> tuple[str, str]:
+    scheme, found, rest = text.partition("://")
+    return (scheme, rest) if found else ("", text)
+
+
+class Reader:
+    """Reads pictures; in any thread. Another process makes its own from a pickle of it.
+
+    Parameters
+    ----------
+    root : Path
+        The data folder; a link out of it is refused.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._opened = functools.lru_cache(_OPEN_ARCHIVES)(_open_archive)
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reader, (self.root,)
+
+    def read(self, place: Place) -> bytes:
+        """Bytes of one picture.
+
+        Raises
+        ------
+        ImageRejected
+            ``not_a_file``, ``unreadable``, ``empty`` or ``too_many_bytes``.
+        MissingExtra
+            If a package that reads such a URI is not installed.
+        """
+        if isinstance(place, Path):
+            return read_image_file(place, root=self.root)
+        scheme, rest = _split(place)
+        if scheme in ("", "file"):
+            return read_image_file(Path(rest), root=Path("/"))
+        if scheme in _ARCHIVES:
+            member, _, archive = rest.partition("::")
+            data = self._archive(scheme, archive).read(member)
+        else:
+            data = _remote_bytes(place)
+        if not data:
+            raise ImageRejected(Reason.EMPTY, "zero bytes")
+        return data
+
+    def stamp(self, place: Place) -> str:
+        """What the bytes cannot change without: size, times and number of the file, or what a store says.
+
+        Raises
+        ------
+        ImageRejected, MissingExtra
+            As `read`.
+        """
+        if isinstance(place, Path):
+            return _stamp(place)
+        scheme, rest = _split(place)
+        if scheme in ("", "file"):
+            return _stamp(Path(rest))
+        if scheme in _ARCHIVES:
+            return self._archive(scheme, rest.partition("::")[2]).stamp
+        system, path = _system(place)
+        with _Told(place):
+            return str(system.ukey(path))
+
+    def _archive(self, scheme: str, where: str) -> _Archive:
+        with self._lock:  # an archive that two threads want is opened once
+            return self._opened(scheme, where)
+
+
+class _Told:
+    """What goes wrong with a place, as the reason why its picture is not there."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise ImageRejected(Reason.NOT_A_FILE, f"nothing at {self._place}") from None
+        if isinstance(error, OSError | tarfile.TarError | zipfile.BadZipFile | RuntimeError):
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ImageRejected(Reason.UNREADABLE, f"{self._place}: {said}") from None
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return f"none: {error.errno}"  # reading it tells why
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _system(uri: str) -> tuple[AbstractFileSystem, str]:
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(uri)
+    except ImportError as error:
+        package = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+        wanted = package.get(_split(uri)[0], str(error))
+        raise MissingExtra(f"{uri}: reading it takes {wanted}; run: pip install {wanted}") from None
+    return system, path
+
+
+def _remote_bytes(uri: str) -> bytes:
+    system, path = _system(uri)
+    with _Told(uri):
+        data = bytes(system.cat_file(path, start=0, end=MAX_BYTES + 1))
+    if len(data) > MAX_BYTES:
+        raise ImageRejected(Reason.TOO_MANY_BYTES, f"more than {MAX_BYTES} bytes")
+    return data
+
+
+class _Archive:
+    """An open archive; ``stamp`` is that of its file."""
+
+    stamp: str
+
+    def read(self, member: str) -> bytes:
+        raise NotImplementedError
+
+
+class _Tar(_Archive):
+    """A tar on this machine or elsewhere: one read for each member."""
+
+    def __init__(self, stream: IO[bytes], stamp: str, where: str, remote: tuple[Any, str] | None) -> None:
+        self.stamp, self._stream, self._where, self._remote = stamp, stream, where, remote
+        self._members: dict[str, tuple[int, int]] = {}
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            for one in archive:
+                if one.isreg() and not one.issparse():
+                    self._members[one.name] = (one.offset_data, one.size)
+
+    def read(self, member: str) -> bytes:
+        if member not in self._members:
+            raise ImageRejected(Reason.NOT_A_FILE, f"no member {member!r} in {self._where}")
+        start, size = self._members[member]
+        if size > MAX_BYTES:
+            raise ImageRejected(Reason.TOO_MANY_BYTES, f"{size} bytes; {_LARGEST}")
+        with _Told(self._where):
+            if self._remote is None:
+                data = os.pread(self._stream.fileno(), size, start)
+            else:
+                system, path = self._remote
+                data = bytes(system.cat_file(path, start=start, end=start + size))
+        if len(data) != size:
+            raise ImageRejected(Reason.UNREADABLE, f"{self._where} ends early")
+        return data
+
+    def __del__(self) -> None:
+        if hasattr(self, "_stream"):
+            self._stream.close()
+
+
+class _Zip(_Archive):
+    """A zip: its members share one file, one at a time."""
+
+    def __init__(self, stream: IO[bytes], stamp: str, where: str) -> None:
+        self.stamp, self._where, self._lock = stamp, where, threading.Lock()
+        self._archive = zipfile.ZipFile(stream)
+
+    def read(self, member: str) -> bytes:
+        with self._lock, _Told(self._where):
+            try:
+                size = self._archive.getinfo(member).file_size
+            except KeyError:
+                raise ImageRejected(Reason.NOT_A_FILE, f"no member {member!r} in {self._where}") from None
+            if size > MAX_BYTES:
+                raise ImageRejected(Reason.TOO_MANY_BYTES, f"{size} bytes; {_LARGEST}")
+            with self._archive.open(member) as stream:
+                return stream.read(size)
+
+
+def _open_archive(scheme: str, where: str) -> _Archive:
+    local, remote, stamp = Path(_split(where)[1]), None, ""
+    with _Told(where):
+        if _split(where)[0] in ("", "file"):
+            if not stat.S_ISREG(local.stat().st_mode):
+                raise ImageRejected(Reason.NOT_A_FILE, f"{where}: no file")
+            stream: IO[bytes] = local.open("rb")
+            stamp = _stamp(local)
+        else:
+            system, path = _system(where)
+            stream, remote, stamp = system.open(path, "rb"), (system, path), str(system.ukey(path))
+        try:
+            return _Tar(stream, stamp, where, remote) if scheme == "tar" else _Zip(stream, stamp, where)
+        except (tarfile.ReadError, zipfile.BadZipFile) as error:
+            mend = " (a tar must not be compressed)" if scheme == "tar" else ""
+            raise ImageRejected(Reason.UNREADABLE, f"{where}: no {scheme}: {error}{mend}") from None
