@@ -40,8 +40,9 @@ def _check(_: argparse.Namespace) -> int:
     return 0
 
 
-def _index(_: argparse.Namespace) -> int:
+def _index(args: argparse.Namespace) -> int:
     from featurestore import index, scan
+    from featurestore.known import Known, known_file
 
     p = params_module.load_params()
     options = scan.IndexOptions(
@@ -54,7 +55,9 @@ def _index(_: argparse.Namespace) -> int:
         seed=p.seed,
         workers=p.runtime.workers,
     )
-    scanned = scan.scan(Path(p.data.root), options)
+    root = Path(p.data.root)
+    known = Known(known_file(_cache().root, args.manifest or root), options, distrust=args.rehash)
+    scanned = scan.scan(root, options, known=known, manifest=args.manifest)
     quarantine = scanned.quarantine
     scan.write_quarantine(quarantine, RESULTS / "quarantine.csv")
     scan.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)
@@ -346,6 +349,16 @@ _COMMANDS = (
 
 
 def _add_options(commands: dict[str, argparse.ArgumentParser]) -> None:
+    index = commands["index"]
+    index.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE.parquet",
+        help="pictures that stay where they are (docs/cluster.md)",
+    )
+    index.add_argument(
+        "--rehash", action="store_true", help="read every picture anew, however little its file changed"
+    )
     commands["show"].add_argument(
         "what", help="a key (or its first digits), an image's path, or a store's path"
     )

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,14 @@ __all__ = [
     "cell",
     "csv_text",
     "image_places",
+    "place_of",
     "read_dataset",
     "rows_digest",
     "write_table",
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DatasetRow:
     """One image.
 
@@ -44,7 +45,7 @@ class DatasetRow:
     key : str
         Sha256 (hex) of the file's bytes.
     path : str
-        Relative to the data folder, escaped (`featurestore.metadata.escape_path`).
+        Relative to the data folder, or a URI; escaped (`featurestore.metadata.escape_path`).
     label, character, series : str
         Empty = not known. What a spreadsheet would compute has an apostrophe before it in the file.
     group : str
@@ -127,7 +128,7 @@ def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str])
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(cell(value) for value in astuple(row))
+        writer.writerow(cell(getattr(row, field.name)) for field in fields(row))
     return buffer.getvalue()
 
 
@@ -156,6 +157,12 @@ def read_dataset(path: Path = Path("dataset.csv")) -> pd.DataFrame:
     return table
 
 
+def place_of(path: str, root: Path) -> Place:
+    """Where a picture lies, of the column ``path``."""
+    text = unescape_path(path) if "%" in path else path
+    return text if is_uri(text) else root / text
+
+
 class _Images(Mapping[str, Place]):
     """Key -> place, made of the table's text when it is asked for: most keys never are."""
 
@@ -163,9 +170,7 @@ class _Images(Mapping[str, Place]):
         self._paths, self._root = paths, root
 
     def __getitem__(self, key: str) -> Place:
-        text = self._paths[key]
-        text = unescape_path(text) if "%" in text else text
-        return text if is_uri(text) else self._root / text
+        return place_of(self._paths[key], self._root)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)

@@ -192,9 +192,17 @@ def _remote_bytes(uri: str) -> bytes:
 
 
 class _Archive:
-    """An open archive; ``stamp`` is that of its file."""
+    """An open archive; ``stamp`` is that of its file.
 
-    stamp: str
+    A file of this machine is closed with the last who reads it: others may have pushed it out meanwhile.
+    """
+
+    def __init__(self, stream: IO[bytes], stamp: str, where: str, descriptor: int) -> None:
+        self.stamp, self._stream, self._where, self._descriptor = stamp, stream, where, descriptor
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
     def read(self, member: str) -> bytes:
         raise NotImplementedError
@@ -203,8 +211,11 @@ class _Archive:
 class _Tar(_Archive):
     """A tar on this machine or elsewhere: one read for each member."""
 
-    def __init__(self, stream: IO[bytes], stamp: str, where: str, remote: tuple[Any, str] | None) -> None:
-        self.stamp, self._stream, self._where, self._remote = stamp, stream, where, remote
+    def __init__(
+        self, stream: IO[bytes], stamp: str, where: str, descriptor: int, remote: tuple[Any, str] | None
+    ) -> None:
+        super().__init__(stream, stamp, where, descriptor)
+        self._remote = remote
         self._members: dict[str, tuple[int, int]] = {}
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for one in archive:
@@ -219,7 +230,7 @@ class _Tar(_Archive):
             raise ImageRejected(Reason.TOO_MANY_BYTES, f"{size} bytes; {_LARGEST}")
         with _Told(self._where):
             if self._remote is None:
-                data = os.pread(self._stream.fileno(), size, start)
+                data = os.pread(self._descriptor, size, start)
             else:
                 system, path = self._remote
                 data = bytes(system.cat_file(path, start=start, end=start + size))
@@ -227,16 +238,13 @@ class _Tar(_Archive):
             raise ImageRejected(Reason.UNREADABLE, f"{self._where} ends early")
         return data
 
-    def __del__(self) -> None:
-        if hasattr(self, "_stream"):
-            self._stream.close()
-
 
 class _Zip(_Archive):
     """A zip: its members share one file, one at a time."""
 
-    def __init__(self, stream: IO[bytes], stamp: str, where: str) -> None:
-        self.stamp, self._where, self._lock = stamp, where, threading.Lock()
+    def __init__(self, stream: IO[bytes], stamp: str, where: str, descriptor: int) -> None:
+        super().__init__(stream, stamp, where, descriptor)
+        self._lock = threading.Lock()
         self._archive = zipfile.ZipFile(stream)
 
     def read(self, member: str) -> bytes:
@@ -252,18 +260,21 @@ class _Zip(_Archive):
 
 
 def _open_archive(scheme: str, where: str) -> _Archive:
-    local, remote, stamp = Path(_split(where)[1]), None, ""
+    local, remote, descriptor = Path(_split(where)[1]), None, -1
     with _Told(where):
         if _split(where)[0] in ("", "file"):
             if not stat.S_ISREG(local.stat().st_mode):
                 raise ImageRejected(Reason.NOT_A_FILE, f"{where}: no file")
-            stream: IO[bytes] = local.open("rb")
+            descriptor = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
+            stream: IO[bytes] = os.fdopen(descriptor, "rb", closefd=False)
             stamp = _stamp(local)
         else:
             system, path = _system(where)
             stream, remote, stamp = system.open(path, "rb"), (system, path), str(system.ukey(path))
         try:
-            return _Tar(stream, stamp, where, remote) if scheme == "tar" else _Zip(stream, stamp, where)
+            if scheme == "tar":
+                return _Tar(stream, stamp, where, descriptor, remote)
+            return _Zip(stream, stamp, where, descriptor)
         except (tarfile.ReadError, zipfile.BadZipFile) as error:
             mend = " (a tar must not be compressed)" if scheme == "tar" else ""
             raise ImageRejected(Reason.UNREADABLE, f"{where}: no {scheme}: {error}{mend}") from None

@@ -26,6 +26,7 @@ __all__ = [
     "escape_path",
     "facts_of",
     "is_formula",
+    "labels_by_key",
     "notes_of",
     "printable",
     "read_table",
@@ -44,7 +45,7 @@ _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of one image file besides its bytes; empty text = not known."""
 
@@ -174,6 +175,25 @@ def _labels(root: Path, files: Collection[str]) -> dict[str, str]:
     if n_gone:
         log.info("%s: labels of %d pictures that are not here now; kept for when they are", path, n_gone)
     return labels | {file: new[key] for file, key in by_key.items() if key in new}
+
+
+def labels_by_key(root: Path) -> dict[str, str]:
+    """Labels that ``labels.csv`` gives to keys (hex), for pictures that have no name below the data folder.
+
+    Raises
+    ------
+    MetadataError
+        If a row names no key, or two give a key different labels.
+    """
+    path, labels = root / LABELS, dict[str, str]()
+    for number, row in _rows(path, ["file", "label"]):
+        where = f"{path}, row {number}"
+        key = checked_key(row.get("key", ""), where=where)
+        if labels.setdefault(key, row["label"]) != row["label"]:
+            raise MetadataError(f"{where}: a second label for the key {key}; delete one")
+        if not row["label"] or is_formula(row["label"]):
+            raise MetadataError(f"{where}: the label {row['label']!r} cannot be one; mend it")
+    return labels
 
 
 def _is_there(root: Path, names: Names, row: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Every file below data/images, read once: hashed, decoded, measured, or turned away with a reason.
+"""Every picture below data/images or of a manifest, read once: hashed, decoded, measured, or turned away.
 
 Owns what counts as an image of the study and the quarantine. Refuses to know groups and splits.
 """
@@ -10,19 +10,36 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from featurestore.dataset import QuarantineRow, write_table
 from featurestore.duplicates import perceptual_hash
+from featurestore.elsewhere import Place, Reader
 from featurestore.errors import DataError, ImageRejected, MissingData, Reason
-from featurestore.images import EXTENSIONS, decode, read_image_file
-from featurestore.metadata import FORMULA_LABEL, Facts, escape_path, facts_of, is_formula, printable
+from featurestore.images import EXTENSIONS, decode
+from featurestore.manifest import MANIFEST, read_manifest
+from featurestore.metadata import (
+    FORMULA_LABEL,
+    Facts,
+    escape_path,
+    facts_of,
+    is_formula,
+    labels_by_key,
+    printable,
+)
 from featurestore.rejections import read_rejections
 
 __all__ = ["IndexOptions", "Scan", "Seen", "check_quarantine", "find_files", "scan", "write_quarantine"]
 
+if TYPE_CHECKING:
+    from featurestore.known import Known
+
 log = logging.getLogger(__name__)
+
+#: Pictures that a thread takes at a time.
+_PART: Final = 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,7 @@ class IndexOptions:
     workers: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One file after reading: its key and either technical facts or a reason."""
 
@@ -139,6 +156,8 @@ def find_files(root: Path) -> dict[str, str]:
 
 
 def _no_images(root: Path) -> MissingData:
+    if (root / MANIFEST).exists():
+        return MissingData(f"{root} holds {MANIFEST}, and no images/: this works on a folder of pictures")
     left = sorted(path.name for path in root.absolute().parent.glob(f".{root.name}-old-*"))
     if left:
         return MissingData(
@@ -150,13 +169,11 @@ def _no_images(root: Path) -> MissingData:
     )
 
 
-def _look(root: Path, file: str, options: IndexOptions, rejections: Mapping[str, str]) -> Seen:
+def _look(reader: Reader, file: str, place: Place, options: IndexOptions) -> Seen:
     sha256 = ""
     try:
-        data = read_image_file(root / file, root=root)
+        data = reader.read(place)
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in rejections:
-            raise ImageRejected(Reason.REJECTED, rejections[sha256] or "no reason given")
         picture = decode(data, max_pixels=options.max_pixels)
     except ImageRejected as rejected:
         return Seen(file, sha256, rejected=rejected)
@@ -169,6 +186,39 @@ def _look(root: Path, file: str, options: IndexOptions, rejections: Mapping[str,
         n_bytes=len(data),
         jpeg_quality=picture.jpeg_quality,
     )
+
+
+def _look_at_all(
+    places: Mapping[str, Place], reader: Reader, options: IndexOptions, known: Known | None
+) -> list[Seen]:
+    """What each picture shows: as it is known, or read now."""
+    stamps: dict[str, str] = {}
+    seen: dict[str, Seen] = {}
+    for file, place in places.items() if known is not None else ():
+        stamps[file] = reader.stamp(place)
+        found = known.find(file, stamps[file]) if known is not None else None
+        if found is not None:
+            seen[file] = found
+    new = [file for file in places if file not in seen]
+    with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
+        # in parts: a future for each picture would cost more than many a picture
+        parts = [new[i : i + _PART] for i in range(0, len(new), _PART)]
+        for found_now in pool.map(
+            lambda part: [_look(reader, file, places[file], options) for file in part], parts
+        ):
+            seen.update((one.file, one) for one in found_now)
+    every = [seen[file] for file in places]
+    if known is not None:
+        known.keep((one, stamps[one.file]) for one in every)
+    return every
+
+
+def _unless_rejected(one: Seen, rejections: Mapping[str, str]) -> Seen:
+    """The same, or turned away by a curator."""
+    if one.sha256 not in rejections:
+        return one
+    detail = rejections[one.sha256] or "no reason given"
+    return Seen(one.file, one.sha256, rejected=ImageRejected(Reason.REJECTED, detail))
 
 
 @dataclass(frozen=True)
@@ -191,20 +241,53 @@ class Scan:
         ]
 
 
-def scan(root: Path, options: IndexOptions) -> Scan:
-    """Read every image below ``root/images`` once: hash, decode, measure.
+def scan(
+    root: Path, options: IndexOptions, *, known: Known | None = None, manifest: Path | None = None
+) -> Scan:
+    """Read every image once: hash, decode, measure.
+
+    Parameters
+    ----------
+    root : Path
+        The data folder, with ``images/`` or a manifest.
+    options : IndexOptions
+    known : Known or None
+        What earlier scans showed, and where this one is kept.
+    manifest : Path or None
+        In place of what the data folder has.
 
     Raises
     ------
     MissingData, DataError, MetadataError
         A file that cannot be decoded raises nothing: it is in the scan's `quarantine`.
     """
-    files = find_files(root)
-    facts = facts_of(files, root, group_from=options.group_from)
-    _check_classes(root, files, {one.label for one in facts.values()})
-    rejections = read_rejections(root)
-    with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
-        return Scan(files, facts, list(pool.map(lambda file: _look(root, file, options, rejections), files)))
+    listed = manifest or (root / MANIFEST if (root / MANIFEST).exists() else None)
+    reader, rejections = Reader(root), read_rejections(root)
+    if listed is None:
+        files = find_files(root)
+        facts: Mapping[str, Facts] = facts_of(files, root, group_from=options.group_from)
+        _check_classes(root, files, {one.label for one in facts.values()})
+        places: Mapping[str, Place] = {file: root / file for file in files}
+    else:
+        if manifest is None and (root / "images").exists():
+            raise DataError(f"{root} holds images/ and {MANIFEST}; remove one of them")
+        facts = read_manifest(listed)
+        files = {uri: one.label for uri, one in facts.items()}
+        places = {uri: uri for uri in facts}
+        _check_labels(listed, {one.label for one in facts.values()})
+    seen = [_unless_rejected(one, rejections) for one in _look_at_all(places, reader, options, known)]
+    if listed is not None:
+        facts = _relabelled(facts, seen, labels_by_key(root))
+    return Scan(files, facts, seen)
+
+
+def _relabelled(
+    facts: Mapping[str, Facts], seen: Sequence[Seen], labels: Mapping[str, str]
+) -> Mapping[str, Facts]:
+    """Under the labels that a curator gave to some pictures' bytes."""
+    others = {one.file: labels[one.sha256] for one in seen if one.sha256 in labels} if labels else {}
+    changed = {file: replace(facts[file], label=label) for file, label in others.items()}
+    return {**facts, **changed} if changed else facts
 
 
 def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> None:
@@ -213,10 +296,12 @@ def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> No
         raise DataError(
             f"class {folder!r}: no image in {root / 'images' / folder}; add some or remove the folder"
         )
+    _check_labels(root / "images", labels)
+
+
+def _check_labels(where: Path, labels: set[str]) -> None:
     if len(labels) < 2:
-        raise DataError(
-            f"{root / 'images'}: classes: {', '.join(sorted(labels)) or 'none'}; it takes two or more"
-        )
+        raise DataError(f"{where}: classes: {', '.join(sorted(labels)) or 'none'}; it takes two or more")
 
 
 def write_quarantine(rows: Sequence[QuarantineRow], path: Path) -> None:

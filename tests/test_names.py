@@ -6,6 +6,7 @@ import csv
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_no_cell_of_a_table_becomes_a_formula(data: Path, tmp_path: Path, cell: 
 
 def test_texts_that_differ_stay_different_and_numbers_are_numbers(data: Path) -> None:
     texts = ["=1", "'=1", "''=1", "-5", "+5.25", "-1e3", "- 5", "5 - 3", "", "'quoted'", " =1"]
-    row = index(data).rows[0].__dict__
+    row = asdict(index(data).rows[0])
     written = [csv_text([DatasetRow(**{**row, "series": t})], ["x"]).splitlines()[1] for t in texts]
     assert len(set(written)) == len(texts)
     for text in ("-5", "+5.25", "-1e3", "5 - 3", "'quoted'"):
@@ -218,7 +219,7 @@ def test_pictures_in_no_class_are_counted(data: Path, caplog: pytest.LogCaptureF
 def test_a_table_that_was_tampered_with_leads_nowhere(data: Path, tmp_path: Path, path: str) -> None:
     (tmp_path / "secret.png").write_bytes(encoded(picture(1)))
     table = tmp_path / "dataset.csv"
-    write_table(table, [DatasetRow(**{**index(data).rows[0].__dict__, "path": path})], DatasetRow)
+    write_table(table, [DatasetRow(**{**asdict(index(data).rows[0]), "path": path})], DatasetRow)
     with pytest.raises(ImageRejected) as caught:
         read_image_file(next(iter(image_places(table, data).values())), root=data)
     assert caught.value.reason is Reason.NOT_A_FILE

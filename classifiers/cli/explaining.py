@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from classifiers.data import Study
     from classifiers.embedding import Control
     from extractors.base import Extractor
+    from featurestore.elsewhere import Place
     from featurestore.params import Params
 
 __all__ = ["explain", "findings", "predict", "report", "response"]
@@ -246,7 +247,7 @@ def response(options: argparse.Namespace) -> int:
     )
     cache = RowCache(cache_root(os.environ.get("KYARA_CACHE")))
 
-    def rows(name: str, images: Mapping[str, Path], root: Path) -> pd.DataFrame:
+    def rows(name: str, images: Mapping[str, Place], root: Path) -> pd.DataFrame:
         return rows_with(
             extractors[name],
             images,

@@ -24,6 +24,8 @@ from classifiers.explanation.counterfactual_report import Slope
 from classifiers.explanation.response_report import Moved, Reply, Response
 from classifiers.fitting import Classifier
 from classifiers.scoring import Scoring
+from featurestore.dataset import place_of
+from featurestore.elsewhere import Place
 from featurestore.errors import DataError, MissingData
 from featurestore.files import sha256_of
 from featurestore.metadata import notes_of, unescape_path
@@ -37,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 #: Extractor, key -> file, data folder -> its rows in that order, columns without the extractor's name.
-RowsBy = Callable[[str, Mapping[str, Path], Path], "pd.DataFrame"]
+RowsBy = Callable[[str, Mapping[str, Place], Path], "pd.DataFrame"]
 
 #: Probabilities are kept this far from 0 and 1, so that log-odds are finite.
 _CLIP: Final = 1e-3
@@ -227,5 +229,5 @@ def _measured(study: Study, asked: Rows, root: Path, rows_by: RowsBy) -> pd.Data
     if MEASURING in study.blocks:
         table = study.features.iloc[asked].filter(like=f"{MEASURING}/")
         return table.rename(columns=lambda name: str(name).partition("/")[2]).reset_index(drop=True)
-    images = {str(study.keys[row]): root / unescape_path(str(study.paths[row])) for row in asked.tolist()}
+    images = {str(study.keys[row]): place_of(str(study.paths[row]), root) for row in asked.tolist()}
     return rows_by(MEASURING, images, root)

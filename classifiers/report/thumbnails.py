@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from featurestore.dataset import place_of
+from featurestore.elsewhere import Place, Reader
 from featurestore.errors import ImageRejected
-from featurestore.images import MAX_PIXELS, decode, read_image_file
-from featurestore.metadata import unescape_path
+from featurestore.images import MAX_PIXELS, decode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,14 +55,14 @@ def data_uri(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
-def _square(file: Path, root: Path, side: int, max_pixels: int) -> Image.Image | None:
+def _square(place: Place, reader: Reader, side: int, max_pixels: int) -> Image.Image | None:
     """The largest centred square, resampled; None where the picture is gone or damaged."""
     from PIL import Image, ImageOps
 
     try:
-        picture = decode(read_image_file(file, root=root), max_pixels=max_pixels)
+        picture = decode(reader.read(place), max_pixels=max_pixels)
     except ImageRejected as error:
-        log.warning("no thumbnail of %s: %s", file, error)
+        log.warning("no thumbnail of %s: %s", place, error)
         return None
     return ImageOps.fit(Image.fromarray(picture.pixels), (side, side), Image.Resampling.BICUBIC)
 
@@ -87,8 +88,10 @@ def squares(
     """
     import os
 
+    reader = Reader(root)
+
     def read(path: str) -> Image.Image | None:
-        return _square(root / unescape_path(path), root, side_px, max_pixels)
+        return _square(place_of(path, root), reader, side_px, max_pixels)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return dict(zip(paths, pool.map(read, paths.values()), strict=True))
