@@ -99,11 +99,26 @@ def near_duplicate_clusters(hashes: Sequence[int], distance: int | None) -> list
     for low, high in itertools.pairwise(edges):
         band = (unique >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
         order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.r_[True, band[order][1:] != band[order][:-1]])
-        for members in np.split(order, starts[1:]):
-            for k, member in enumerate(members[:-1]):
-                rest = members[k + 1 :]
-                near = np.bitwise_count(unique[member] ^ unique[rest]) <= distance
-                for other in rest[near]:
-                    sets.join(int(representative[member]), int(representative[other]))
+        bounds = np.flatnonzero(np.r_[True, band[order][1:] != band[order][:-1], True])
+        for start, end in itertools.pairwise(bounds):
+            if end - start > 1:
+                _join_near(unique[order[start:end]], representative[order[start:end]], distance, sets)
     return sets.roots()
+
+
+def _join_near(
+    hashes: npt.NDArray[np.uint64], members: npt.NDArray[np.intp], distance: int, sets: UnionFind
+) -> None:
+    """Join those of a few hashes that are near each other; what is one set already is not looked at again."""
+    import numpy as np
+
+    roots = np.array([sets.find(int(member)) for member in members])
+    for k in range(len(hashes) - 1):
+        apart = np.flatnonzero(roots[k + 1 :] != roots[k]) + k + 1
+        if not len(apart):
+            continue
+        near = apart[np.bitwise_count(hashes[apart] ^ hashes[k]) <= distance]
+        for root in np.unique(roots[near]):
+            sets.join(int(root), int(roots[k]))
+            first = min(root, roots[k])
+            roots[(roots == root) | (roots == roots[k])] = first

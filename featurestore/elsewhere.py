@@ -48,8 +48,14 @@ def is_uri(text: str) -> bool:
     return text.startswith("/") or "://" in text
 
 
-def checked_uri(text: str, folder: Path) -> str:
+def checked_uri(text: str, folder: str) -> str:
     """A URI as it is kept: paths of this machine absolute, from ``folder`` where they are relative.
+
+    Parameters
+    ----------
+    text : str
+    folder : str
+        Absolute.
 
     Raises
     ------
@@ -58,7 +64,7 @@ def checked_uri(text: str, folder: Path) -> str:
 
     Examples
     --------
-    >>> checked_uri("a.png", Path("/data")), checked_uri("tar://a.png::shards/0.tar", Path("/data"))
+    >>> checked_uri("a.png", "/data"), checked_uri("tar://a.png::shards/0.tar", "/data")
     ('/data/a.png', 'tar://a.png::/data/shards/0.tar')
     """
     scheme, rest = _split(text)
@@ -68,7 +74,7 @@ def checked_uri(text: str, folder: Path) -> str:
             raise UsageError(f"{text!r}: a member of an archive is {scheme}://MEMBER::ARCHIVE")
         return f"{scheme}://{member}::{checked_uri(archive, folder)}"
     if scheme in ("", "file"):
-        return os.path.normpath(folder.absolute() / rest)
+        return os.path.normpath(rest if rest.startswith("/") else f"{folder}/{rest}")
     if scheme not in _STORES:
         known = ", ".join(f"{one}://" for one in ("file", *_ARCHIVES, *_STORES[:-1]))
         raise UsageError(f"{text!r}: pictures are read from {known}; fetch others first (collection search)")
@@ -92,6 +98,7 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._opened = functools.lru_cache(_OPEN_ARCHIVES)(_open_archive)
+        self._archive_stamp = functools.lru_cache(None)(_archive_stamp)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -124,9 +131,12 @@ class Reader:
     def stamp(self, place: Place) -> str:
         """What the bytes cannot change without: size, times and number of the file, or what a store says.
 
+        Of a member that of its archive, as it was when it was first asked for. It always gives one: where
+        there is no file, reading tells why.
+
         Raises
         ------
-        ImageRejected, MissingExtra
+        MissingExtra
             As `read`.
         """
         if isinstance(place, Path):
@@ -135,10 +145,8 @@ class Reader:
         if scheme in ("", "file"):
             return _stamp(Path(rest))
         if scheme in _ARCHIVES:
-            return self._archive(scheme, rest.partition("::")[2]).stamp
-        system, path = _system(place)
-        with _Told(place):
-            return str(system.ukey(path))
+            return self._archive_stamp(rest.partition("::")[2])
+        return _remote_stamp(place)
 
     def _archive(self, scheme: str, where: str) -> _Archive:
         with self._lock:  # an archive that two threads want is opened once
@@ -170,6 +178,19 @@ def _stamp(path: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
+def _archive_stamp(where: str) -> str:
+    scheme, rest = _split(where)
+    return _stamp(Path(rest)) if scheme in ("", "file") else _remote_stamp(where)
+
+
+def _remote_stamp(uri: str) -> str:
+    system, path = _system(uri)
+    try:
+        return str(system.ukey(path))
+    except OSError as error:
+        return f"none: {type(error).__name__}"
+
+
 def _system(uri: str) -> tuple[AbstractFileSystem, str]:
     import fsspec
 
@@ -192,13 +213,13 @@ def _remote_bytes(uri: str) -> bytes:
 
 
 class _Archive:
-    """An open archive; ``stamp`` is that of its file.
+    """An open archive.
 
     A file of this machine is closed with the last who reads it: others may have pushed it out meanwhile.
     """
 
-    def __init__(self, stream: IO[bytes], stamp: str, where: str, descriptor: int) -> None:
-        self.stamp, self._stream, self._where, self._descriptor = stamp, stream, where, descriptor
+    def __init__(self, stream: IO[bytes], where: str, descriptor: int) -> None:
+        self._stream, self._where, self._descriptor = stream, where, descriptor
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
@@ -212,9 +233,9 @@ class _Tar(_Archive):
     """A tar on this machine or elsewhere: one read for each member."""
 
     def __init__(
-        self, stream: IO[bytes], stamp: str, where: str, descriptor: int, remote: tuple[Any, str] | None
+        self, stream: IO[bytes], where: str, descriptor: int, remote: tuple[Any, str] | None
     ) -> None:
-        super().__init__(stream, stamp, where, descriptor)
+        super().__init__(stream, where, descriptor)
         self._remote = remote
         self._members: dict[str, tuple[int, int]] = {}
         with tarfile.open(fileobj=stream, mode="r:") as archive:
@@ -242,8 +263,8 @@ class _Tar(_Archive):
 class _Zip(_Archive):
     """A zip: its members share one file, one at a time."""
 
-    def __init__(self, stream: IO[bytes], stamp: str, where: str, descriptor: int) -> None:
-        super().__init__(stream, stamp, where, descriptor)
+    def __init__(self, stream: IO[bytes], where: str, descriptor: int) -> None:
+        super().__init__(stream, where, descriptor)
         self._lock = threading.Lock()
         self._archive = zipfile.ZipFile(stream)
 
@@ -267,14 +288,13 @@ def _open_archive(scheme: str, where: str) -> _Archive:
                 raise ImageRejected(Reason.NOT_A_FILE, f"{where}: no file")
             descriptor = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
             stream: IO[bytes] = os.fdopen(descriptor, "rb", closefd=False)
-            stamp = _stamp(local)
         else:
             system, path = _system(where)
-            stream, remote, stamp = system.open(path, "rb"), (system, path), str(system.ukey(path))
+            stream, remote = system.open(path, "rb"), (system, path)
         try:
             if scheme == "tar":
-                return _Tar(stream, stamp, where, descriptor, remote)
-            return _Zip(stream, stamp, where, descriptor)
+                return _Tar(stream, where, descriptor, remote)
+            return _Zip(stream, where, descriptor)
         except (tarfile.ReadError, zipfile.BadZipFile) as error:
             mend = " (a tar must not be compressed)" if scheme == "tar" else ""
             raise ImageRejected(Reason.UNREADABLE, f"{where}: no {scheme}: {error}{mend}") from None

@@ -45,7 +45,7 @@ def read_manifest(path: Path) -> dict[str, Facts]:
     columns = _columns(path, _table(path))
     series = columns.get("series") or columns.get("group") or [""] * len(columns["uri"])
     character = columns.get("character") or [""] * len(series)
-    folder, found = path.parent, dict[str, Facts]()
+    folder, found = str(path.parent.absolute()), dict[str, Facts]()
     shared: dict[str, str] = {}  # a million rows have few labels and series
     rows = zip(columns["uri"], columns["label"], character, series, strict=True)
     for number, (uri, label, who, whence) in enumerate(rows, start=1):
@@ -85,7 +85,7 @@ def _table(path: Path) -> pa.Table:
     if not path.is_file():
         raise MissingData(f"no manifest {path}; name a Parquet file with the columns {', '.join(_REQUIRED)}")
     try:
-        return parquet.read_table(path)
+        return parquet.ParquetFile(path).read()  # read_table would import pandas
     except (pa.ArrowException, OSError, ValueError) as error:
         said = " ".join(str(error).split())[:160]
         raise MetadataError(f"{path}: no Parquet file ({said}); write it anew") from None

@@ -21,7 +21,7 @@ from collection.searching import Places, Wish, downloaded, report_text, search  
 from collection.secret import Secret  # noqa: E402
 
 LIMITS = Limits(
-    n_at_once=32, n_per_host=32, n_retries=2, read_s=1.0, deadline_s=1.0, backoff_s=0.05, max_bytes=4 << 20
+    n_at_once=32, n_per_host=32, n_retries=2, read_s=8.0, deadline_s=4.0, backoff_s=0.05, max_bytes=4 << 20
 )
 
 
