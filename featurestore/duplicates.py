@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["UnionFind", "near_duplicate_clusters", "perceptual_hash"]
 
 _BITS = 64
+#: So many hashes are compared at once, each with each.
+_FEW = 64
 
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
@@ -112,13 +114,15 @@ def _join_near(
     """Join those of a few hashes that are near each other; what is one set already is not looked at again."""
     import numpy as np
 
+    if len(hashes) <= _FEW:
+        near = np.bitwise_count(hashes[:, None] ^ hashes) <= distance
+        for i, j in np.argwhere(np.triu(near, 1)).tolist():
+            sets.join(int(members[i]), int(members[j]))
+        return
     roots = np.array([sets.find(int(member)) for member in members])
     for k in range(len(hashes) - 1):
         apart = np.flatnonzero(roots[k + 1 :] != roots[k]) + k + 1
-        if not len(apart):
-            continue
-        near = apart[np.bitwise_count(hashes[apart] ^ hashes[k]) <= distance]
-        for root in np.unique(roots[near]):
-            sets.join(int(root), int(roots[k]))
-            first = min(root, roots[k])
-            roots[(roots == root) | (roots == roots[k])] = first
+        close = apart[np.bitwise_count(hashes[apart] ^ hashes[k]) <= distance]
+        for root in set(roots[close].tolist()):
+            sets.join(root, int(roots[k]))
+            roots[roots == max(root, roots[k])] = min(root, roots[k])

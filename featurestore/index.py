@@ -154,8 +154,11 @@ def _summary(
     rows: Sequence[DatasetRow], quarantine: Sequence[QuarantineRow], n_files: int, n_usable: int, kind: str
 ) -> dict[str, Any]:
     """What results/data.json holds: DVC shows numbers and texts, and leaves the lists to the file."""
-    clusters = Counter(r.cluster for r in rows if r.cluster)
-    labels_of = {c: {r.label for r in rows if r.cluster == c} for c in clusters}
+    labels_of: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row.cluster:
+            labels_of.setdefault(row.cluster, Counter())[row.label] += 1
+    clusters = {cluster: found.total() for cluster, found in labels_of.items()}
     labels = sorted({r.label for r in rows})
     counts = Counter((r.split, r.label) for r in rows)
     large = sorted(c for c, n in clusters.items() if n > LARGE_CLUSTER)

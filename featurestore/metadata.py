@@ -64,6 +64,8 @@ def escape_path(path: str) -> str:
     >>> unescape_path(escape_path("100%.png"))
     '100%.png'
     """
+    if path.isprintable() and "%" not in path:
+        return path
 
     def one(character: str) -> str:
         if character == "%" or not character.isprintable():
@@ -86,6 +88,8 @@ def printable(text: str) -> str:
     >>> printable("red: \x1b[31m\nalert")
     'red: \\x1b[31m\\nalert'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
