@@ -127,8 +127,10 @@ def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str])
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
+    names: tuple[str, ...] = ()
     for row in rows:
-        writer.writerow(cell(getattr(row, field.name)) for field in fields(row))
+        names = names or tuple(field.name for field in fields(row))
+        writer.writerow([cell(getattr(row, name)) for name in names])
     return buffer.getvalue()
 
 

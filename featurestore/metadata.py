@@ -101,6 +101,8 @@ def is_formula(text: str) -> bool:
     >>> is_formula("=1+1"), is_formula("-5"), is_formula("Sky - High")
     (True, False, False)
     """
+    if not text or text[0].isalnum():  # most texts, by far
+        return False
     return _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
 
 
@@ -133,8 +135,10 @@ def _by_file(
     path: Path, rows: Sequence[tuple[int, dict[str, str]]], files: Collection[str]
 ) -> dict[str, dict[str, str]]:
     """Numbered rows of a metadata table by the image they speak of."""
-    names = Names(files)
     known: dict[str, dict[str, str]] = {}
+    if not rows:
+        return known
+    names = Names(files)
     for number, row in rows:
         found = sorted(names.find(row["file"]))
         if not found:
@@ -163,7 +167,10 @@ def _rows(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, st
 def _labels(root: Path, files: Collection[str]) -> dict[str, str]:
     """Labels of labels.csv by image. A row that names a key speaks of those bytes, wherever they are now."""
     path = root / LABELS
-    rows, names = _rows(path, ["file", "label"]), Names(files)
+    rows = _rows(path, ["file", "label"])
+    if not rows:
+        return {}
+    names = Names(files)
     moved = {number: row for number, row in rows if row.get("key") and not _is_there(root, names, row)}
     known = _by_file(path, [(number, row) for number, row in rows if number not in moved], files)
     labels = {file: row["label"] for file, row in known.items()}
