@@ -176,6 +176,27 @@ def test_the_command_takes_one_from_elsewhere(
     assert f"tar://3.png::{listed.parent}/shards/0.tar" in paths
 
 
+def test_a_manifest_is_imported_and_a_demo_makes_way(
+    command: Callable[..., CompletedProcess[str]], listed: Path, workspace: Path
+) -> None:
+    done = command("collection", "import", str(listed), "--add")
+    assert done.returncode == 2
+    assert "import it with --replace" in done.stderr
+    done = command("collection", "import", str(listed), "--replace", "--positive", "rogue")
+    assert done.returncode == 2
+    assert "one of: hero, villain" in done.stderr
+    assert (workspace / "data" / "images").exists(), "nothing changed"
+    done = command("collection", "import", str(listed), "--replace")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("data: 12 hero, 12 villain in place of what was there; manifest.parquet\n")
+    assert list(read_manifest(workspace / "data" / MANIFEST)) == list(read_manifest(listed))
+    done = command("featurestore", "index")
+    assert f"index: {N} images" in done.stdout, done.stderr
+    done = command("collection", "review", "--sheets", "sheets")
+    assert done.returncode == 4
+    assert "holds manifest.parquet, and no images/" in done.stderr
+
+
 # --- what is known is not read again
 
 

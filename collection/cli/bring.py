@@ -13,7 +13,8 @@ __all__ = ["add"]
 def add(commands: Commands) -> None:
     """Add the command."""
     text = (
-        "bring a folder of one's own into data/: DIR/<label>/** or DIR/images/<label>/**, DIR/metadata/*.csv"
+        "bring a folder of one's own into data/: DIR/<label>/** or DIR/images/<label>/**, DIR/metadata/*.csv;"
+        " or FILE.parquet with uri and label, a manifest of pictures that stay where they are (docs/cluster.md)"
     )
     parser = commands.add_parser("import", help="bring a folder of one's own into data/", description=text)
     parser.add_argument("folder", type=Path, metavar="DIR")
@@ -46,11 +47,15 @@ def _import(options: argparse.Namespace) -> int:
         print(f"{made_file}: fill in character and series, then import with --replace or --add")
         return 0
     params = load_params()
-    root = Path(params.data.root)
-    if options.replace or options.positive:
-        positive = options.positive or params.evaluation.positive
-        check_positive(folder, root, positive, replace=options.replace)
-    made = import_folder(folder, root, replace=options.replace, keep_demo=options.keep_demo)
+    root, positive = Path(params.data.root), options.positive or params.evaluation.positive
+    if folder.suffix == ".parquet":
+        from collection.manifests import import_manifest
+
+        made = import_manifest(folder, root, positive=positive, replace=options.replace)
+    else:
+        if options.replace or options.positive:
+            check_positive(folder, root, positive, replace=options.replace)
+        made = import_folder(folder, root, replace=options.replace, keep_demo=options.keep_demo)
     counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items())
     tables = f"; {', '.join(made.metadata)}" if made.metadata else "; no metadata"
     print(f"{root}: {counts} {'in place of what was there' if options.replace else 'added'}{tables}")
