@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     text = (
         "bring a folder of one's own into data/: DIR/<label>/** or DIR/images/<label>/**, DIR/metadata/*.csv;"
-        " or FILE.parquet with uri and label, a manifest of pictures that stay where they are (docs/cluster.md)"
+        " or FILE.parquet with uri and label: a list of pictures that stay where they are (docs/cluster.md)"
     )
     parser = commands.add_parser("import", help="bring a folder of one's own into data/", description=text)
     parser.add_argument("folder", type=Path, metavar="DIR")
