@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,27 +19,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collection.carryover import carry_decisions, named
 from collection.crop.cutting import NO_FACE
+from collection.crop.record import SEARCHED
 from collection.crop.squares import box_text
 from collection.demo import DEMO_MARK
 from collection.fetching.rawfiles import raw_path
 from collection.gathering import Entry
-from collection.importing import IMPORTED, swap
 from collection.names import slug
-from collection.provenance import Source, read_sources, write_sources
+from collection.provenance import IMPORTED, Source, read_sources, write_sources
 from collection.records import ROLES
+from collection.staging import staged, swap
 from featurestore.dataset import cell
 from featurestore.errors import ImageRejected, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
+from featurestore.images import EXTENSIONS
 from featurestore.metadata import CHARACTERS
 from featurestore.tables import read_table, table_text
 
 if TYPE_CHECKING:
     from collection.crop import Cut
 
-__all__ = ["SEARCHED", "Assembled", "assemble", "check_place"]
-
-#: How the pictures of the last search were chosen and cut.
-SEARCHED: Final = "metadata/search.json"
+__all__ = ["Assembled", "assemble", "check_place"]
 
 _CHARACTERS: Final = ("file", "character", "series", "role")
 
@@ -56,11 +54,17 @@ class Assembled:
     methods : dict of str to dict of str to int
         Label -> method that cut -> pictures.
     rows : tuple of Source
+    n_in_all : dict of str to int
+        Pictures that the data folder holds now, by folder of a class.
+    carried : Counter of str
+        Decisions that go to new cuts of the same pictures, by table.
     """
 
     n_images: dict[str, int]
     methods: dict[str, dict[str, int]]
     rows: tuple[Source, ...]
+    n_in_all: dict[str, int]
+    carried: Counter[str]
 
 
 def check_place(root: Path, *, replace_all: bool) -> None:
@@ -110,19 +114,17 @@ def assemble(
     with ThreadPoolExecutor(workers) as pool:
         made = list(pool.map(lambda entry: _made(entry, images, cut, max_pixels), entries))
     rows, pictures = _each_once(made)
-    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
-    try:
+    with staged(root) as staging:
         stay = [] if replace_all or not root.exists() else _stay(root, staging)
         for file, data in pictures.items():
             write_bytes_atomic(staging / file, data)
         _write_characters(staging, [row for row in rows if row.file])
         write_sources(staging, [*rows, *stay])
-        carry_decisions(root, staging)
+        carried = carry_decisions(root, staging)
         write_text_atomic(staging / SEARCHED, json.dumps(dict(about), indent=1, sort_keys=True) + "\n")
+        n_in_all = _n_by_label(staging / "images")
         swap(staging, root)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return _assembled(rows)
+    return _assembled(rows, n_in_all, carried)
 
 
 def _each_once(made: Sequence[tuple[Source, bytes]]) -> tuple[list[Source], dict[str, bytes]]:
@@ -152,7 +154,13 @@ def _stay(root: Path, staging: Path) -> list[Source]:
     return stay
 
 
-def _assembled(rows: Sequence[Source]) -> Assembled:
+def _n_by_label(images: Path) -> dict[str, int]:
+    """Pictures of each folder of a class."""
+    files = [path.relative_to(images) for path in images.rglob("*") if path.suffix.lower() in EXTENSIONS]
+    return dict(sorted(Counter(path.parts[0] for path in files if len(path.parts) > 1).items()))
+
+
+def _assembled(rows: Sequence[Source], n_in_all: dict[str, int], carried: Counter[str]) -> Assembled:
     """The rows, counted."""
     kept = [row for row in rows if row.file]
     labels = {row.file: Path(row.file).parts[1] for row in kept}
@@ -163,6 +171,8 @@ def _assembled(rows: Sequence[Source]) -> Assembled:
             for label in sorted(set(labels.values()))
         },
         tuple(rows),
+        n_in_all,
+        carried,
     )
 
 
@@ -181,12 +191,14 @@ def _made(
         return replace(row, reason=str(rejected)), b""
     found = cut(pixels)
     if found is None:
-        return replace(row, reason=NO_FACE), b""
+        return replace(row, reason=NO_FACE, n_faces=0), b""
     data = found.png()
     key = hashlib.sha256(data).hexdigest()
     label = ROLES[entry.candidate.character.role]
     file = f"images/{label}/{slug(entry.candidate.character.name)}-{key[:12]}.png"
-    return replace(row, key=key, file=file, crop=found.method, box=box_text(found.box)), data
+    n_faces = "" if found.n_faces is None else found.n_faces
+    row = replace(row, key=key, file=file, crop=found.method, box=box_text(found.box), n_faces=n_faces)
+    return row, data
 
 
 def _row(entry: Entry) -> Source:
@@ -205,9 +217,9 @@ def _write_characters(staging: Path, rows: Sequence[Source]) -> None:
     path = staging / CHARACTERS
     old = read_table(path, ["file"]) if path.is_file() else []
     new = [
-        {"file": row.file, "character": row.character, "series": row.series, "role": row.role} for row in rows
+        {name: cell(text) for name, text in zip(_CHARACTERS, told, strict=True)}
+        for told in ((row.file, row.character, row.series, row.role) for row in rows)
     ]
     here = {row["file"] for row in new}
     stay = [row for row in old if row["file"] not in here and named(staging, row["file"])]
-    told = [{name: cell(text) for name, text in row.items()} for row in new]
-    write_text_atomic(path, table_text([*stay, *told], _CHARACTERS))
+    write_text_atomic(path, table_text([*stay, *new], _CHARACTERS))

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from collection.crop.record import cuts_in
 from collection.holdings import Holdings, Picture, holdings
 from collection.provenance import SOURCES, Source, read_sources
+from collection.records import ROLES
 from featurestore.errors import MissingData
 from featurestore.files import write_text_atomic
 from featurestore.images import MAX_PIXELS
 from featurestore.metadata import printable
+from featurestore.text import counted
 
 __all__ = ["CARD", "card", "write_card"]
 
@@ -57,14 +60,17 @@ def write_card(root: Path, *, group_from: str | None = None, max_pixels: int = M
     """
     rows = read_sources(root)
     if not rows:
-        raise MissingData(f"no {root / SOURCES}: nothing says where the pictures of {root} come from")
+        raise MissingData(
+            f"no {root / SOURCES}: nothing says where the pictures of {root} come from; search and import"
+            " write it: python -m collection import DIR --add, where DIR is the folder that they are from"
+        )
     path = root / CARD
     held = holdings(root, rows, group_from=group_from, max_pixels=max_pixels)
-    write_text_atomic(path, card(rows, held))
+    write_text_atomic(path, card(rows, held, cuts_in(root)))
     return path
 
 
-def card(rows: Sequence[Source], held: Holdings) -> str:
+def card(rows: Sequence[Source], held: Holdings, cuts: Sequence[str] = ()) -> str:
     """The card as Markdown.
 
     Parameters
@@ -73,18 +79,20 @@ def card(rows: Sequence[Source], held: Holdings) -> str:
         The whole record, offers that were not taken among them.
     held : Holdings
         What a study would get.
+    cuts : sequence of str
+        How pictures were cut, in words.
     """
     lines = [
         "# Data set card",
         "",
         "Written by `python -m collection card` from the pictures, the tables beside them and "
-        "[sources.csv](sources.csv), which has a row for every picture that was offered.",
+        "[sources.csv](sources.csv), which has a row for every picture that was tried.",
         "",
         *_contents(held),
         *_origins(rows),
         *_rights(rows),
         *_left_out(rows, held),
-        *_cutting(held),
+        *_cutting(held, cuts),
         *_limits(held),
     ]
     return "\n".join(lines)
@@ -100,8 +108,16 @@ def _contents(held: Holdings) -> list[str]:
         "",
         *_table(("label", "role", "images", "characters", "series"), _counts(held.pictures)),
         "",
+        _series(held.pictures),
+        "",
         f"Labels come from: {_listed(sources) or 'nowhere'}.",
     ]
+    n_unlike = sum(one.relabelled and ROLES.get(one.role, one.label) != one.label for one in held.pictures)
+    if n_unlike:
+        lines.append(
+            f"Role and label do not agree for {counted(n_unlike, 'picture')}: the label is a curator's"
+            " (labels.csv), the role still that of the list."
+        )
     if any(one.role for one in held.pictures):
         lines.append(
             "Who is a hero is a matter of reading; antiheroes stay apart in the column `role` of "
@@ -110,16 +126,27 @@ def _contents(held: Holdings) -> list[str]:
     return [*lines, ""]
 
 
+def _series(pictures: Sequence[Picture]) -> str:
+    """How many series there are, and how many of them have more than one class."""
+    sides: dict[str, set[str]] = {}
+    for one in pictures:
+        if one.series:
+            sides.setdefault(one.series, set()).add(one.label)
+    n_both = sum(len(labels) > 1 for labels in sides.values())
+    which = "both classes" if len({one.label for one in pictures}) == 2 else "two classes or more"
+    return f"{counted(len(sides), 'series', 'series')}, {n_both} of them with pictures of {which}."
+
+
 def _origins(rows: Sequence[Source]) -> list[str]:
     kept = [row for row in rows if row.file]
     return [
         "## Where it comes from",
         "",
-        f"{len(rows):,} pictures were offered, {len(kept):,} taken, between {_span(kept)} (UTC).",
+        f"{len(rows):,} pictures were tried, {len(kept):,} taken, between {_span(kept)} (UTC).",
         "",
-        *_table(("provider", "offered", "taken"), _by(rows, lambda row: row.provider)),
+        *_table(("provider", "tried", "taken"), _by(rows, lambda row: row.provider)),
         "",
-        *_table(("site", "offered", "taken"), _by(rows, _site)[:_MOST]),
+        *_table(("site", "tried", "taken"), _by(rows, _site)[:_MOST]),
         "",
         "Queries: " + _queries(rows),
         "",
@@ -128,16 +155,16 @@ def _origins(rows: Sequence[Source]) -> list[str]:
 
 def _rights(rows: Sequence[Source]) -> list[str]:
     refused = Counter(row.opt_out for row in rows if row.opt_out not in ("", "none found"))
+    told = [f"Sites that ask not to be mined were not read: {_listed(refused) or 'none asked'}."]
     return [
         "## Rights",
         "",
         "The pictures belong to whoever drew them and to whoever holds the rights; this record gives none. "
         "What was said of rights where they were found:",
         "",
-        *_table(("said", "offered", "taken"), _by(rows, lambda row: row.licence or "nothing")[:_MOST]),
+        *_table(("said", "tried", "taken"), _by(rows, lambda row: row.licence or "nothing")[:_MOST]),
         "",
-        f"Sites that ask not to be mined were not read: {_listed(refused) or 'none asked'}.",
-        "",
+        *([*told, ""] if any(row.opt_out for row in rows) else []),  # else no site was asked for anything
     ]
 
 
@@ -159,7 +186,7 @@ def _left_out(rows: Sequence[Source], held: Holdings) -> list[str]:
     ]
 
 
-def _cutting(held: Holdings) -> list[str]:
+def _cutting(held: Holdings, cuts: Sequence[str]) -> list[str]:
     counts = Counter((one.label, _method(one)) for one in held.pictures)
     n_relabelled = sum(one.relabelled for one in held.pictures)
     lines = [
@@ -167,11 +194,14 @@ def _cutting(held: Holdings) -> list[str]:
         "",
         *_table(("label", "method", "images"), [(*name, n) for name, n in sorted(counts.items())]),
         "",
+        *([f"Asked for: {'; or: '.join(map(_clean, cuts))}.", ""] if cuts else []),
         f"Rejected by hand: {held.rejected.total()} (rejected.csv). Of the others, under another label than "
         f"their folder's: {n_relabelled} (labels.csv).",
     ]
     if held.n_idle:
-        lines.append(f"Decisions on pictures that are not here: {held.n_idle}.")
+        lines.append(
+            f"Decisions on pictures that are not here, or on earlier cuts of those that are: {held.n_idle}."
+        )
     return [*lines, ""]
 
 
@@ -240,8 +270,8 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _by(rows: Sequence[Source], key: Callable[[Source], str]) -> list[tuple[object, ...]]:
-    offered, taken = Counter(key(row) for row in rows), Counter(key(row) for row in rows if row.file)
-    return [(name, n, taken[name]) for name, n in sorted(offered.items(), key=lambda one: (-one[1], one[0]))]
+    tried, taken = Counter(key(row) for row in rows), Counter(key(row) for row in rows if row.file)
+    return [(name, n, taken[name]) for name, n in sorted(tried.items(), key=lambda one: (-one[1], one[0]))]
 
 
 def _site(row: Source) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from collection.journal import Journal
 from collection.providers import BudgetSpent, Provider, ProviderRefused
 from collection.records import Candidate, Character, Fetched
+from featurestore.text import counted
 
 __all__ = ["Entry", "Gathered", "gather", "planned"]
 
@@ -77,17 +78,17 @@ def gather(
     fetch: Fetch,
     journal: Journal,
     *,
-    wanted: int = 1,
-    tries: int = 5,
+    wanted: int | None = 1,
+    tries: int | None = 5,
 ) -> Gathered:
     """Ask about everybody, and try offers until each has as many pictures as are wanted.
 
     Parameters
     ----------
-    wanted : int
-        Pictures a character.
-    tries : int
-        Offers that are tried of each, at most.
+    wanted : int or None
+        Pictures a character; None = every good one, and who has one is not missing.
+    tries : int or None
+        Offers that are tried of each, at most; None = all.
     """
     offers, stopped, refused = _asked(characters, provider, tries)
     while True:
@@ -99,7 +100,8 @@ def gather(
         if left:
             raise AssertionError(f"nothing was told of {left[0]}")
     n_taken = Counter(one.candidate.character for one in entries if not one.reason)
-    missing = [(one, _why(offers.get(one), n_taken[one])) for one in characters if n_taken[one] < wanted]
+    enough = 1 if wanted is None else wanted
+    missing = [(one, _why(offers.get(one), n_taken[one])) for one in characters if n_taken[one] < enough]
     return Gathered(tuple(entries), tuple(missing), stopped, refused)
 
 
@@ -107,11 +109,11 @@ def _why(offers: Sequence[Candidate] | None, n_taken: int) -> str:
     """Why a character has too few pictures."""
     if offers is None:
         return "not asked about"
-    return f"{len(offers)} offers, {n_taken} good" if offers else "no offers"
+    return f"{counted(len(offers), 'offer')}, {n_taken} good" if offers else "no offers"
 
 
 def _asked(
-    characters: Iterable[Character], provider: Provider, tries: int
+    characters: Iterable[Character], provider: Provider, tries: int | None
 ) -> tuple[dict[Character, list[Candidate]], str, bool]:
     """Offers by character, as far as the provider goes; what is kept is used even after it stopped."""
     offers: dict[Character, list[Candidate]] = {}
@@ -129,7 +131,7 @@ def _asked(
 
 
 def _judged(
-    offers: dict[Character, list[Candidate]], journal: Journal, wanted: int
+    offers: dict[Character, list[Candidate]], journal: Journal, wanted: int | None
 ) -> tuple[list[Entry], list[str]]:
     """What is known by now, and the addresses of the next offers of those who lack pictures."""
     entries: list[Entry] = []

@@ -9,40 +9,32 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from collection.carryover import DECIDED, keep_decisions, named
+from collection.carryover import DECIDED, carry_to_new_cuts, keep_decisions, named
+from collection.crop.record import join_cuts
 from collection.demo import DEMO_MARK
-from collection.provenance import Source, read_sources, write_sources
+from collection.headers import check_case
+from collection.layout import Layout, layout_of, pictures_in
+from collection.origins import write_origins
+from collection.staging import staged, swap
 from featurestore.dataset import cell
-from featurestore.errors import DataError, MissingData, UsageError
+from featurestore.errors import DataError, MetadataError, UsageError
 from featurestore.files import sha256_of, write_text_atomic
-from featurestore.images import EXTENSIONS
-from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of, notes_of
+from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of
 from featurestore.scan import find_files
 from featurestore.tables import read_table, table_text
 
-__all__ = [
-    "IMPORTED",
-    "Imported",
-    "check_positive",
-    "import_folder",
-    "set_positive",
-    "swap",
-    "write_template",
-]
+__all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
 
-#: The provider that the record names where a folder has no record of its own.
-IMPORTED: Final = "import"
+#: Columns of ``characters.csv`` that mean something here; further ones are kept.
+_FACTS: Final = ("file", "character", "series", "role", "licence")
 
 
 @dataclass(frozen=True)
@@ -55,40 +47,28 @@ class Imported:
         New pictures by label.
     metadata : tuple of str
         Metadata files that came with them.
+    left_out : Counter of str
+        Pictures that the folder's record says were not taken, by reason.
+    carried : Counter of str
+        Decisions that go to new cuts of the same pictures, by table.
     """
 
     n_images: dict[str, int]
     metadata: tuple[str, ...]
+    left_out: Counter[str] = field(default_factory=Counter)
+    carried: Counter[str] = field(default_factory=Counter)
 
 
-def _images_folder(source: Path) -> Path:
-    """``source/images`` if it holds folders, else ``source`` itself."""
-    if source.is_file():
-        raise UsageError(f"{source} is a file; name the folder that holds one folder per class")
-    if not source.is_dir():
-        raise MissingData(f"no folder {source}")
-    images = source / "images"
-    return images if images.is_dir() and any(f.is_dir() for f in images.iterdir()) else source
-
-
-def _find(source: Path, *, n_classes: int = 2) -> list[Path]:
-    """Images in ``<label>/**``, relative to the images folder, ascending."""
-    images = _images_folder(source)
-    found = []
-    for label in sorted(images.iterdir()):
-        if not label.is_dir() or label.name.startswith(".") or label.name == "metadata":
-            continue
-        for folder, subfolders, names in os.walk(label):
-            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-            names_kept = (n for n in sorted(names) if not n.startswith("."))
-            found += [
-                Path(folder, n).relative_to(images) for n in names_kept if n.lower().endswith(EXTENSIONS)
-            ]
+def _pictures(layout: Layout, *, n_classes: int = 2, tell: bool = True) -> list[Path]:
+    """Pictures, relative to the images folder, ascending; enough classes of them."""
+    images, found = layout.images, pictures_in(layout, tell=tell)
     lost = [path for path in found if not (images / path).is_file()]
     if lost:
-        raise DataError(f"{images / lost[0]}: a link to nothing ({len(lost)} such files); delete or mend it")
+        raise DataError(
+            f"{images / lost[0]}: a link to nothing or to a folder ({len(lost)} such); delete or mend it"
+        )
     labels = sorted({path.parts[0] for path in found})
-    if not found or (len(labels) < n_classes and not (source / LABELS).exists()):
+    if not found or (len(labels) < n_classes and not (layout.root / LABELS).exists()):
         raise DataError(
             f"{images}: classes with pictures: {', '.join(labels) or 'none'};"
             f" it takes two or more, as in {images}/<label>/<picture>"
@@ -139,7 +119,7 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     Parameters
     ----------
     source : Path
-        Holds ``<label>/**`` or ``images/<label>/**``, and perhaps ``metadata/*.csv``.
+        Holds ``<label>/**`` or ``images/<label>/**``, and perhaps ``metadata/``: its tables and records.
     root : Path
         The data folder.
     replace : bool
@@ -153,32 +133,45 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     MissingData, DataError, UsageError
         Nothing in ``root`` was changed then.
     """
-    files, images = _find(source, n_classes=2 if replace else 1), _images_folder(source)
-    if source.resolve() == root.resolve() or root.resolve() in source.resolve().parents:
+    layout = layout_of(source)
+    files = _pictures(layout, n_classes=2 if replace else 1)
+    there = layout.root.resolve()
+    if there == root.resolve() or root.resolve() in there.parents:
         raise UsageError(f"{source} is the data folder itself")
     if not replace and (root / DEMO_MARK).exists() and not keep_demo:
         raise UsageError(
             f"{root} holds the demo cast; use --replace, or --add --keep-demo to mix them on purpose"
         )
-    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
-    try:
+    if (layout.root / CHARACTERS).is_file():
+        check_case(layout.root / CHARACTERS, _FACTS)
+    with staged(root) as staging:
         if not replace and root.exists():
             shutil.copytree(root, staging)
         staging.mkdir(parents=True, exist_ok=True)
-        _copy(images, files, staging, root)
+        _copy(layout.images, files, staging, root)
         if replace:
             keep_decisions(root, staging)
-        tables = _metadata(source, staging, files)
-        facts_of(find_files(staging), staging, group_from=None)  # a bad table is told before anything changes
+        tables = _metadata(layout.root, staging)
+        left_out = write_origins(layout.root, staging, files)
+        join_cuts(staging, layout.root)
+        carried = carry_to_new_cuts(root, staging)
+        _check(staging, layout.root)
         n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
         swap(staging, root)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return Imported({label: n_images[label] for label in sorted({f.parts[0] for f in files})}, tables)
+    labels = sorted({f.parts[0] for f in files})
+    return Imported({label: n_images[label] for label in labels}, tables, left_out, carried)
 
 
-def _metadata(source: Path, staging: Path, files: Sequence[Path]) -> tuple[str, ...]:
-    """Join the tables that ``source`` brings, and where pictures are from, to ``staging``'s; their names."""
+def _check(staging: Path, source: Path) -> None:
+    """Whether a study can read the tables, before anything changes."""
+    try:
+        facts_of(find_files(staging), staging, group_from=None)
+    except MetadataError as error:
+        raise MetadataError(f"{error}; look into {source / 'metadata'}: nothing was changed") from None
+
+
+def _metadata(source: Path, staging: Path) -> tuple[str, ...]:
+    """Join the tables that ``source`` brings to ``staging``'s; their names."""
 
     def file(row: dict[str, str]) -> str:
         return row["file"].removeprefix("images/")
@@ -197,47 +190,7 @@ def _metadata(source: Path, staging: Path, files: Sequence[Path]) -> tuple[str, 
         if text is not None:
             write_text_atomic(staging / name, text)
             written.append(name)
-    _record(source, staging, files)
     return tuple(written)
-
-
-def _record(source: Path, staging: Path, files: Sequence[Path]) -> None:
-    """A row of the record for each picture: the source's own where it has one, else what is known here."""
-    told = {row.key: row for row in read_sources(source) if row.key}
-    before = read_sources(staging)
-    rows = {row.key: row for row in before if row.key}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    names = [escape_path(file.as_posix()) for file in files]
-    notes = notes_of([f"images/{name}" for name in names], staging)
-    for file, name, facts in zip(files, names, notes, strict=True):
-        key = sha256_of(staging / "images" / file)
-        known = told.get(key) or rows.get(key)
-        if known is not None:
-            rows[key] = replace(known, file=f"images/{name}")
-            continue
-        rows[key] = Source(
-            key=key,
-            file=f"images/{name}",
-            character=facts.get("character", ""),
-            series=facts.get("series", ""),
-            role=facts.get("role", ""),
-            label_source="name of the folder",
-            provider=IMPORTED,
-            url=name,
-            time=now,
-            licence=facts.get("licence", ""),
-            original=key,
-        )
-    write_sources(staging, [*(row for row in before if not row.key), *rows.values()])
-
-
-def swap(staging: Path, root: Path) -> None:
-    """Put ``staging`` in the place of ``root``; what was there goes last."""
-    old = root.with_name(f".{root.name}-old-{uuid.uuid4().hex}")
-    if root.exists():
-        root.rename(old)
-    staging.rename(root)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_positive(source: Path, root: Path, positive: str, *, replace: bool) -> None:
@@ -248,9 +201,10 @@ def check_positive(source: Path, root: Path, positive: str, *, replace: bool) ->
     UsageError
         Listing the classes there will be.
     """
-    labels = {path.parts[0] for path in _find(source, n_classes=2 if replace else 1)}
-    if (source / LABELS).exists():
-        labels |= {row["label"] for row in read_table(source / LABELS, ["file", "label"])}
+    layout = layout_of(source)
+    labels = {path.parts[0] for path in _pictures(layout, n_classes=2 if replace else 1, tell=False)}
+    if (layout.root / LABELS).exists():
+        labels |= {row["label"] for row in read_table(layout.root / LABELS, ["file", "label"])}
     if not replace and (root / "images").is_dir():
         labels |= {folder.name for folder in (root / "images").iterdir() if folder.is_dir()}
     if positive not in labels:
@@ -286,8 +240,9 @@ def write_template(source: Path) -> Path:
     UsageError
         If there is one already.
     """
-    files = _find(source, n_classes=1)
-    target = source / CHARACTERS
+    layout = layout_of(source)
+    files = _pictures(layout, n_classes=1)
+    target = layout.root / CHARACTERS
     if target.exists():
         raise UsageError(f"{target} exists; fill it in, or move it away first")
     buffer = io.StringIO(newline="")

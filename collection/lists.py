@@ -6,7 +6,6 @@ pictures that somebody chose because they look evil. Refuses to search, and to j
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 import string
@@ -15,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
+from collection.headers import header_of, rows_of
 from collection.records import Character, Role, unknown_role
-from featurestore.errors import MetadataError, MissingData, UsageError
+from featurestore.errors import MetadataError, UsageError
 from featurestore.metadata import is_formula
-from featurestore.tables import numbered_rows
 
 __all__ = [
     "COLUMNS",
@@ -145,17 +144,14 @@ def both_roles(characters: Sequence[Character]) -> float:
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Rows that are not empty, each with the number of its last line."""
-    if not path.exists():
-        raise MissingData(f"no list {path}; name a CSV file with the columns {','.join(COLUMNS)}")
-    rows = numbered_rows(path, COLUMNS)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        header = [name.strip() for name in next(csv.reader(stream, strict=True))]
+    rows = rows_of(path, COLUMNS, what="list")
+    header = header_of(path)
     for name in header:
         if name not in COLUMNS or header.count(name) > 1:
             what = "a second column" if name in COLUMNS else "an unknown column"
             raise MetadataError(f"{path}, line 1: {what} {name!r}; the columns are {', '.join(COLUMNS)}")
     if not rows:
-        raise MetadataError(f"{path}, line 2: no character; write one a line, or leave the list out")
+        raise MetadataError(f"{path}: no character; write one a line, or leave the list out")
     return rows
 
 

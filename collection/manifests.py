@@ -5,13 +5,12 @@ Owns putting it in place. Refuses to read a picture.
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections import Counter
 from pathlib import Path
 
 from collection.carryover import keep_decisions
-from collection.importing import Imported, swap
+from collection.importing import Imported
+from collection.staging import staged, swap
 from featurestore.errors import DataError, UsageError
 from featurestore.files import atomic_file
 from featurestore.manifest import MANIFEST, read_manifest, resolved
@@ -52,13 +51,10 @@ def import_manifest(source: Path, root: Path, *, positive: str, replace: bool) -
             f"the positive class is {positive!r}, and no row has that label; add --positive LABEL, one of:"
             f" {', '.join(sorted(labels))}"
         )
-    staging = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
-    try:
+    with staged(root) as staging:
         staging.mkdir(parents=True)
         with atomic_file(staging / MANIFEST) as stream:
             parquet.write_table(resolved(source), stream)
         keep_decisions(root, staging)
         swap(staging, root)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Imported(dict(sorted(labels.items())), (MANIFEST,))

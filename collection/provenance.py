@@ -15,9 +15,12 @@ from featurestore.dataset import cell, uncelled
 from featurestore.files import write_text_atomic
 from featurestore.tables import read_table, table_text
 
-__all__ = ["SOURCES", "Source", "read_sources", "write_sources"]
+__all__ = ["IMPORTED", "SOURCES", "Source", "read_sources", "write_sources"]
 
 SOURCES: Final = "metadata/sources.csv"
+
+#: The provider that is named for a folder that was imported and has no record of its own.
+IMPORTED: Final = "import"
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,12 @@ class Source:
     opt_out : str
         ``none found``, or what asked not to take it.
     original : str
-        Sha256 of the bytes as they came.
+        Sha256 of the bytes as they came, before they were cut.
     crop, box : str
-        Method that cut it (``none`` if it is as it came), and left, top, width, height in pixels of the
+        Method that cut it (empty if it is as it came), and left, top, width, height in pixels of the
         original.
+    n_faces : int or ""
+        How many faces were found in the original; empty where none was looked for.
     reason : str
         Why no picture was taken; empty if one was.
     """
@@ -73,6 +78,7 @@ class Source:
     original: str = ""
     crop: str = ""
     box: str = ""
+    n_faces: int | str = ""
     reason: str = ""
 
 

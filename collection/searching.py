@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collection.assembling import Assembled, assemble, check_place
+from collection.carryover import carried_text
 from collection.gathering import Fetch, Gathered, gather, planned
 from collection.journal import Journal
 from collection.providers import Provider, ProviderRefused
@@ -71,16 +72,16 @@ class Wish:
 
     Attributes
     ----------
-    images : int
-        Of each character.
-    tries : int
-        Offers that are tried of each, at most.
+    images : int or None
+        Of each character; None = every good one.
+    tries : int or None
+        Offers that are tried of each, at most; None = all.
     replace_all : bool
         Whether everything else in the data folder goes.
     """
 
-    images: int = 1
-    tries: int = 5
+    images: int | None = 1
+    tries: int | None = 5
     replace_all: bool = False
 
 
@@ -147,6 +148,7 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
     else:
         offers = [(len(provider.candidates(one)), one) for one in characters]
         lines.append(f"{counted(sum(n for n, _ in offers), 'picture')} on offer")
+        offers.sort(key=lambda offer: offer[0] > 0)  # who lacks pictures is looked for
         lines += [f"  {n:4d}  {one.name} ({one.series})" for n, one in offers]
     lines += strangers_text(characters, provider)
     return "\n".join(lines)
@@ -160,7 +162,7 @@ def search(
     cut: Callable[[Any], Cut | None],
     wish: Wish,
     *,
-    cutting: str,
+    cutting: Mapping[str, object],
     retry_failed: bool = False,
     workers: int = 1,
     max_pixels: int,
@@ -169,8 +171,8 @@ def search(
 
     Parameters
     ----------
-    cutting : str
-        How it is cut, for the record.
+    cutting : mapping
+        How it is cut, for the record (`CropParams.told`).
     retry_failed : bool
         Whether what was not to be had before is tried again.
 
@@ -196,7 +198,9 @@ def search(
             raise ProviderRefused(found.stopped)
         for reason, n in Counter(one.reason for one in found.entries).most_common():
             log.warning("%d not taken: %s", n, reason)
-        raise DataError(_nothing(found, places.root, file))
+        for line in strangers_text(characters, provider):
+            log.warning("%s", line.strip())
+        raise DataError(_nothing(found, places.root, file, lasts=provider.lasts))
     made = assemble(
         found.entries,
         places.images,
@@ -205,20 +209,22 @@ def search(
         replace_all=wish.replace_all,
         workers=workers,
         max_pixels=max_pixels,
-        about={"cut": cutting, "images of each": wish.images, "offers tried of each": wish.tries},
+        about={
+            **cutting,
+            "images of each": wish.images or "all",
+            "offers tried of each": wish.tries or "all",
+        },
     )
     return found, made
 
 
-def _nothing(found: Gathered, root: Path, journal: Path) -> str:
+def _nothing(found: Gathered, root: Path, journal: Path, *, lasts: bool) -> str:
     """Why there is nothing to put in place."""
-    why = f"{found.stopped}; " if found.stopped else ""
-    offers = len(found.entries)
-    none = f"none of {counted(offers, 'picture')} was to be had" if offers else "nobody offered a picture"
-    return (
-        f"{why}{none}; {root} is as it was. {journal} has what came of each; where a server failed,"
-        " --retry-failed asks it again"
-    )
+    why, n = f"{found.stopped}; " if found.stopped else "", len(found.entries)
+    if not n:
+        return f"{why}nobody offered a picture; {root} is as it was. --dry-run lists who was looked for"
+    told = f"{why}none of {counted(n, 'picture')} was to be had; {root} is as it was. {journal} has what came"
+    return f"{told} of each" + ("; where a server failed, --retry-failed asks it again" if lasts else "")
 
 
 def lost(made: Assembled, params: CropParams) -> Bias | None:
@@ -244,13 +250,18 @@ def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams
     folds : int
         Of the study's cross-validation, which keeps series apart.
     """
-    counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items()) or "no pictures"
-    lines = [f"{root}: {counts}, of {len(found.entries)} offers"]
+    tried = counted(len(found.entries), "offer")
+    lines = [f"{root}: {_counts(made.n_images)} brought, of {tried} that were tried"]
+    if made.n_in_all != made.n_images:
+        n = counted(sum(made.n_in_all.values()), "picture")
+        lines[0] += f"; it holds {n} in all: {_counts(made.n_in_all)}"
     for label, methods in made.methods.items():
         lines.append(f"  {label}: " + ", ".join(f"{n} cut by {name}" for name, n in sorted(methods.items())))
     lines.append(_series_text(made, folds))
     bias = lost(made, params)
     lines += [f"  {bias.text()}"] if bias is not None else []
+    carried = carried_text(made.carried)
+    lines += [f"  {carried}"] if carried else []
     reasons = Counter(row.reason for row in made.rows if row.reason)
     lines += [f"  {n} not taken: {reason}" for reason, n in reasons.most_common(12)]
     if len(reasons) > 12:
@@ -261,6 +272,10 @@ def report_text(found: Gathered, made: Assembled, root: Path, params: CropParams
     if found.stopped:
         lines.append(f"{found.stopped}; run the same command again to go on: what is kept costs nothing")
     return "\n".join(lines)
+
+
+def _counts(n_by_label: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {label}" for label, n in n_by_label.items()) or "no pictures"
 
 
 def strangers_text(characters: Sequence[Character], provider: Provider) -> list[str]:

@@ -38,7 +38,7 @@ def main(options: dict[str, str]) -> None:
         places,
         lambda image: cut(image, params),
         Wish(1, 3),
-        cutting=params.text(),
+        cutting=params.told(),
         workers=2,
         max_pixels=10_000_000,
     )

@@ -10,7 +10,7 @@ from conftest import encoded, picture
 
 from collection.card import write_card
 from collection.provenance import Source, write_sources
-from featurestore.errors import MetadataError, MissingData
+from featurestore.errors import DataError, MetadataError, MissingData
 from featurestore.files import sha256_of
 from featurestore.scan import IndexOptions, scan
 
@@ -57,6 +57,10 @@ def test_without_decisions_it_has_every_picture(data: Path, rows: list[Source]) 
     assert "| 404 | 1 |" in text
     assert "Rejected by hand: 0" in text
     assert "not here" not in text
+    assert "do not agree" not in text
+    assert "Asked for" not in text
+    assert "6 pictures were tried, 5 taken" in text
+    assert "offered" not in text
 
 
 def test_what_was_rejected_is_left_out_with_its_reasons(data: Path, rows: list[Source]) -> None:
@@ -81,6 +85,7 @@ def test_what_was_relabelled_counts_under_its_label(data: Path, rows: list[Sourc
     text = card(data)
     assert "| hero | hero | 2 | 2 | 2 |" in text
     assert "| villain | hero | 1 | 1 | 1 |" in text
+    assert "Role and label do not agree for 1 picture: the label is a curator's (labels.csv)" in text
     assert "| villain | anime | 3 |" in text
     assert "Labels come from: a list (4), labels.csv (1)." in text
     assert "under another label than their folder's: 1 (labels.csv)" in text, "the folder's own is none"
@@ -94,7 +99,7 @@ def test_decisions_on_pictures_that_are_not_here_are_counted_apart(data: Path, r
     text = card(data)
     assert "Rejected by hand: 0 (rejected.csv)." in text
     assert "their folder's: 0 (labels.csv)" in text
-    assert "Decisions on pictures that are not here: 3." in text
+    assert "Decisions on pictures that are not here, or on earlier cuts of those that are: 3." in text
     assert "a curator rejected them" not in text
 
 
@@ -144,5 +149,36 @@ def test_a_table_that_no_study_could_read_is_an_error_and_the_card_stays(
 
 
 def test_without_a_record_there_is_no_card(data: Path) -> None:
-    with pytest.raises(MissingData, match="nothing says where the pictures"):
+    with pytest.raises(MissingData, match=r"nothing says where the pictures .* collection import DIR --add"):
+        write_card(data)
+
+
+def test_it_counts_the_series_that_have_both_classes(data: Path, rows: list[Source]) -> None:
+    assert "5 series, 0 of them with pictures of both classes." in card(data)
+    decide(
+        data,
+        "characters.csv",
+        "file,series",
+        *(f"{row.file},{'ab'[i % 2]}" for i, row in enumerate(rows[:-1])),
+    )
+    assert "2 series, 2 of them with pictures of both classes." in card(data)
+    decide(data, "labels.csv", "file,label", f"{rows[0].file},rival")
+    assert "2 series, 2 of them with pictures of two classes or more." in card(data)
+
+
+def test_it_speaks_of_sites_that_refuse_only_where_one_was_asked(data: Path, rows: list[Source]) -> None:
+    assert "ask not to be mined" not in card(data)
+    write_sources(data, [replace(row, opt_out="none found") for row in rows])
+    assert "Sites that ask not to be mined were not read: none asked." in card(data)
+    write_sources(data, [*rows, Source(url="https://b.example/1", reason="no", opt_out="X-Robots-Tag: noai")])
+    assert "were not read: X-Robots-Tag: noai (1)." in card(data)
+
+
+def test_it_says_how_pictures_were_cut_by_search_and_by_crop(data: Path, rows: list[Source]) -> None:
+    (data / "metadata/search.json").write_text('{"cut": "anime, margin 1.1"}')
+    assert "Asked for: anime, margin 1.1.\n" in card(data)
+    (data / "metadata/crop.json").write_text('[{"cut": "anime, margin 2"}, {"cut": "anime, margin 1.1"}]')
+    assert "Asked for: anime, margin 1.1; or: anime, margin 2.\n" in card(data)
+    (data / "metadata/crop.json").write_text("[3]")
+    with pytest.raises(DataError, match=r"crop\.json: does not say how pictures were cut"):
         write_card(data)

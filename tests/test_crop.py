@@ -17,20 +17,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collection.crop import CropParams, Cut, bias, cut
+from collection.crop import CropParams, Cut, bias, cut, folders
 from collection.crop.bias import LEVEL, Bias, Outcome, bias_of, wilson
 from collection.crop.cutting import png_of
 from collection.crop.detection import SIZES_PX, distinct, faces_in, overlap
 from collection.crop.files import Cropped, Source, bias_of_crops, crop_files
 from collection.crop.folders import CROPS, JOURNAL, crop_folder, sources_in
+from collection.crop.journal import command_of
+from collection.crop.record import CUTS, cuts_in
 from collection.crop.squares import FRAMES, Frame, Square, around, at_top, chosen
 from collection.demo.cast import draw_cast
 from collection.demo.figure import figure
+from collection.layout import layout_of
+from collection.provenance import Source as Origin
+from collection.provenance import read_sources, write_sources
 from extractors import faces
 from extractors.faces import FaceBox
 from extractors.fitting import PAD_GREY
-from featurestore.errors import DataError, MissingData, MissingExtra, ParamsError, UsageError
-from featurestore.files import TEMPORARY_PREFIX
+from featurestore.errors import (
+    DataError,
+    MetadataError,
+    MissingData,
+    MissingExtra,
+    ParamsError,
+    UsageError,
+)
+from featurestore.files import TEMPORARY_PREFIX, sha256_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -140,7 +152,8 @@ def test_center_top_asks_no_detector() -> None:
     def fails(image: np.ndarray, method: str) -> list[FaceBox]:
         raise AssertionError("asked")
 
-    assert of(cut(noise(80, 60), CropParams(method="center-top"), find=fails)).method == "center-top"
+    made = of(cut(noise(80, 60), CropParams(method="center-top"), find=fails))
+    assert (made.method, made.n_faces) == ("center-top", None)
 
 
 def test_the_choice_decides_which_face_is_cut() -> None:
@@ -526,16 +539,17 @@ def test_what_cannot_be_read_is_recorded_and_stops_nothing(tmp_path: Path) -> No
 def test_a_folder_that_holds_images_is_left_as_it_is(folder: Path, various: Path) -> None:
     with pytest.raises(UsageError, match="holds images; name a new folder"):
         crop_folder(various, folder, params=CropParams(), max_pixels=10_000, find=sees())
-    assert len(sources_in(folder)) == 60
+    assert len(sources_in(layout_of(folder))) == 60
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda root: None, MissingData, "no folder "),
-        (lambda root: root.write_text(""), UsageError, "is a file; name the folder that holds images/<label>/"),
-        (lambda root: (root / "hero").mkdir(parents=True), MissingData, "put them in {root}/images/<label>/"),
-        (lambda root: (root / "images/hero").mkdir(parents=True), MissingData, "holds no pictures in images/<label>/;"),
+        (lambda root: root.write_text(""), UsageError, "is a file; name the folder that holds one folder per class"),
+        (lambda root: (root / "hero").mkdir(parents=True), MissingData, "as in {root}/<label>/<picture>"),
+        (lambda root: (root / "images/hero").mkdir(parents=True), MissingData, "as in {root}/images/<label>/<picture>"),
+        (lambda root: (root / "images/=1").mkdir(parents=True), DataError, "a spreadsheet would compute it"),
     ],
 )  # fmt: skip
 def test_a_folder_without_pictures_is_told_where_they_belong(
@@ -564,6 +578,166 @@ def test_a_place_that_no_mugshots_can_go_to_is_refused(
     with pytest.raises(UsageError, match=message):
         crop_folder(folder, tmp_path / out, params=CropParams(), max_pixels=10_000, find=sees())
     assert (tmp_path / "file").read_text() == ""
+
+
+def crop_of(root: Path, out: Path, fallback: str = "center-top") -> list[Cropped]:
+    params = CropParams(fallback=fallback, size_px=32)  # type: ignore[arg-type]
+    return crop_folder(root, out, params=params, max_pixels=10_000, find=misses_villains)
+
+
+def test_classes_may_lie_in_the_folder_itself_and_its_images_may_be_named(
+    folder: Path, tmp_path: Path
+) -> None:
+    crop_of(folder, tmp_path / "whole")
+    crop_of(folder / "images", tmp_path / "named")
+    assert files_in(tmp_path / "named") == files_in(tmp_path / "whole")
+    bare = tmp_path / "bare"
+    (folder / "images").rename(bare)
+    (folder / "metadata").rename(bare / "metadata")
+    (bare / "metadata/labels.csv").write_text("file,label\nhero/h00.png,villain\n")
+    records = crop_of(bare, tmp_path / "out")
+    assert records[0].source.label == "villain"
+    made, whole = files_in(tmp_path / "out"), files_in(tmp_path / "whole")
+    assert {name for name in made if name.startswith("images")} == {
+        name for name in whole if name.startswith("images")
+    }
+    assert made["metadata/characters.csv"] == whole["metadata/characters.csv"]
+    rows = table(tmp_path / "out" / CROPS)
+    assert rows[0]["source"] == "hero/h00.png"
+    assert table(tmp_path / "out/metadata/labels.csv") == [
+        {"file": rows[0]["file"], "label": "villain", "key": rows[0]["key"]}
+    ]
+
+
+def test_what_is_no_picture_of_a_class_is_counted(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "images/hero/notes.txt").write_text("")
+    (folder / "images/stray.png").write_bytes(png_of(noise(24, 20)))
+    assert len(crop_of(folder, tmp_path / "out")) == 60
+    assert "1 files left out: not .jpg" in caplog.text
+    assert "1 pictures left out: in " in caplog.text
+
+
+def test_every_column_of_the_characters_comes_along(folder: Path, tmp_path: Path) -> None:
+    path = folder / "metadata/characters.csv"
+    rows = table(path)
+    for i, row in enumerate(rows):
+        row |= {"role": ("hero", "antihero")[i % 2], "note": f"'=n{i}"}
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    crop_of(folder, tmp_path / "out", "reject")
+    made = {row["file"]: row for row in table(tmp_path / "out/metadata/characters.csv")}
+    before = {row["file"]: row for row in rows}
+    crops = table(tmp_path / "out" / CROPS)
+    assert len(made) == 40
+    for crop in crops:
+        was = before[crop["source"]]
+        assert (crop["character"], crop["series"], crop["role"]) == (
+            was["character"],
+            was["series"],
+            was["role"],
+        )
+        if crop["file"]:
+            assert made[crop["file"]] == {**was, "file": crop["file"]}
+
+
+def test_a_series_that_a_folder_tells_is_written_down(various: Path, tmp_path: Path) -> None:
+    crop(various, tmp_path / "out", Finder())
+    rows = table(tmp_path / "out/metadata/characters.csv")
+    assert {row["series"] for row in rows} <= {"series 0", "series 1", "series 2"}
+    assert {row["character"] for row in rows} == {""}
+
+
+def test_a_column_in_capitals_is_named(folder: Path, tmp_path: Path) -> None:
+    path = folder / "metadata/characters.csv"
+    path.write_text(path.read_text().replace("character,series", "Character,Series"))
+    with pytest.raises(MetadataError, match="line 1: the column 'Character' must be written 'character'"):
+        crop_of(folder, tmp_path / "out")
+
+
+def test_what_was_decided_of_a_picture_is_decided_of_its_mugshot(folder: Path, tmp_path: Path) -> None:
+    key = {name: sha256_of(folder / f"images/hero/h{name}.png") for name in ("00", "05", "06", "07")}
+    (folder / "metadata/rejected.csv").write_text(
+        f"key,file,reason\n{key['05']},x.png,blurred\n{key['00']},y.png,twice\n{'0' * 64},z.png,gone\n"
+    )
+    (folder / "metadata/accepted.csv").write_text(f"key,file,by\n{key['06']},x.png,me\n")
+    (folder / "metadata/labels.csv").write_text(
+        f"file,label,key\nimages/hero/h06.png,villain,{key['06']}\nimages/hero/h07.png,villain,\n"
+    )
+    out = tmp_path / "out"
+    crop_of(folder, out, "reject")
+    made = {row["source"].removeprefix("images/hero/"): row for row in table(out / CROPS)}
+    assert made["h00.png"]["file"] == ""
+
+    def of_mugshot(name: str) -> dict[str, str]:
+        return {column: made[name][column] for column in ("key", "file")}
+
+    assert table(out / "metadata/rejected.csv") == [{**of_mugshot("h05.png"), "reason": "blurred"}]
+    assert table(out / "metadata/accepted.csv") == [{**of_mugshot("h06.png"), "by": "me"}]
+    assert table(out / "metadata/labels.csv") == [
+        {**of_mugshot(name), "label": "villain"} for name in ("h06.png", "h07.png")
+    ]
+
+
+def test_a_record_of_where_pictures_are_from_speaks_of_their_mugshots(folder: Path, tmp_path: Path) -> None:
+    lost, kept = (sha256_of(folder / f"images/hero/h{name}.png") for name in ("00", "05"))
+    write_sources(
+        folder,
+        [
+            Origin(key=kept, file="images/hero/h05.png", provider="urls", url="http://a.example/5", licence="CC0"),
+            Origin(key=lost, file="images/hero/h00.png", provider="urls", url="http://a.example/0"),
+            Origin(provider="urls", url="http://a.example/gone", reason="404"),
+        ],
+    )  # fmt: skip
+    out = tmp_path / "out"
+    crop_of(folder, out, "reject")
+    crop = next(row for row in table(out / CROPS) if row["source"] == "images/hero/h05.png")
+    first, second, third = read_sources(out)
+    assert (first.key, first.file, first.original) == (crop["key"], crop["file"], kept)
+    assert (first.url, first.licence, first.crop) == ("http://a.example/5", "CC0", "anime")
+    assert (first.box, first.n_faces) == (crop["box"], "1")
+    assert (second.key, second.file, second.original, second.reason) == ("", "", lost, "no face was found")
+    assert third.reason == "404"
+
+
+def test_the_record_says_of_which_bytes_each_mugshot_is_and_how_all_were_cut(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    crop_of(folder, out, "reject")
+    for row in table(out / CROPS):
+        assert row["original"] == sha256_of(folder / row["source"])
+        assert row["key"] == (sha256_of(out / row["file"]) if row["file"] else "")
+        assert row["n_faces"] == ("1" if row["file"] else "0")
+    assert json.loads((out / CUTS).read_text()) == [
+        {
+            "cut": "anime (of the caller), the largest face, margin 1.1, 32 px, else reject",
+            "method": "anime",
+            "detector": "of the caller",
+            "choice": "largest",
+            "margin": 1.1,
+            "fallback": "reject",
+            "size_px": 32,
+        }
+    ]
+    params = CropParams(method="center-top", size_px=32)
+    crop_folder(folder, tmp_path / "top", params=params, max_pixels=10_000)
+    assert cuts_in(tmp_path / "top") == ["center-top, 32 px"]
+    assert {row["n_faces"] for row in table(tmp_path / "top" / CROPS)} == {""}, "nobody looked for a face"
+
+
+def test_a_long_run_tells_how_far_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    crop_of(folder, tmp_path / "quick")
+    assert caplog.messages == [f"{tmp_path / 'quick'}: 60 pictures to cut; none is done yet"]
+    monkeypatch.setattr(folders, "_LINE_S", 0.0)
+    crop_of(folder, tmp_path / "slow")
+    assert caplog.messages[2:] == [f"{tmp_path / 'slow'}: {i} of 60 pictures" for i in range(1, 60)]
 
 
 # --- a run that is stopped
@@ -710,6 +884,24 @@ def test_a_run_does_not_go_on_with_other_options(
         crop(various, out, Finder(), params)
     assert files_in(out) == before
     crop(various, stopped(various, tmp_path / "none", 0).parent, Finder(), params)  # it holds nothing yet
+
+
+def test_a_journal_names_the_command_that_goes_on(various: Path, tmp_path: Path) -> None:
+    journal = stopped(various, tmp_path / "out", 3)
+    said = f"python -m collection crop {various} --out {tmp_path / 'out'}"
+    assert command_of(journal) == f"{said} --fallback reject"
+    out = tmp_path / "with blanks"
+    with pytest.raises(Stopped):
+        crop(various, out, Finder(3), CropParams("mtcnn", "central", 0.5))
+    assert command_of(out / JOURNAL) == (
+        f"python -m collection crop {various} --out '{out}' --method mtcnn --choice central --margin 0.5"
+    )
+    journal.write_bytes(b'{"fo')
+    assert command_of(journal).startswith("python -m collection crop DIR --out ")
+    with pytest.raises(
+        MissingData, match=r"out holds a crop that is not finished; run: python -m collection"
+    ):
+        crop(tmp_path / "out", tmp_path / "again", Finder())
 
 
 def test_one_run_at_a_time_writes_to_a_folder(various: Path, tmp_path: Path) -> None:

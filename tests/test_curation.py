@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from collection.curation import captions
 from collection.curation.captions import font_of, has_font, lines_of
-from collection.curation.command import original_sides, report, review
+from collection.curation.command import faceless, original_sides, report, review
 from collection.curation.decisions import ACCEPTED, Standing, change_decisions, read_decisions
 from collection.curation.pictures import Survey, survey
 from collection.curation.quality import FLAGS, Flag, Thresholds, flags_of, measure
@@ -26,7 +26,7 @@ from collection.curation.twins import Likeness, twin_flags
 from collection.demo.cast import draw_cast
 from collection.demo.render import paint
 from featurestore.duplicates import near_duplicate_clusters, perceptual_hash
-from featurestore.errors import DataError, LabelConflict, MetadataError, UsageError
+from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, UsageError
 from featurestore.files import Disk, replaced_disk
 from featurestore.index import Index, build_index
 from featurestore.metadata import LABELS
@@ -99,7 +99,7 @@ def test_a_drawing_has_no_flag(drawn: Image.Image) -> None:
         (lambda image: image.filter(ImageFilter.GaussianBlur(3)), "blurred"),
         (lambda image: image.resize((48, 48)).resize((256, 256), Image.Resampling.BICUBIC), "blurred"),
         (lambda image: Image.new("RGB", image.size, (200, 180, 170)), "blank"),
-        (lambda image: image.resize((255, 255)), "tiny"),
+        (lambda image: image.resize((127, 127)), "tiny"),
         (lambda image: image.resize((256, 640)), "shape"),
         (lettered, "text"),
         (lambda image: lettered(image).rotate(90), "text"),
@@ -122,8 +122,8 @@ def test_a_flag_tells_what_was_measured_and_the_limit_is_the_callers(drawn: Imag
 
 def test_tiny_speaks_of_what_the_picture_was_cut_from(drawn: Image.Image) -> None:
     made = measure(np.asarray(drawn))
-    assert flags_of("a.png", made, Thresholds(), original_px=80) == [Flag("a.png", "tiny", 80, 256)]
-    assert flags_of("a.png", made, Thresholds(), original_px=300) == []
+    assert flags_of("a.png", made, Thresholds(), original_px=80) == [Flag("a.png", "tiny", 80, 128)]
+    assert flags_of("a.png", made, Thresholds(), original_px=128) == []
 
 
 def test_textures_are_no_text() -> None:
@@ -606,3 +606,22 @@ def test_the_record_of_sources_tells_what_a_picture_was_cut_from(data: Path) -> 
     assert original_sides(data) == {large: 90}
     [flag] = flags(survey(data, original_px=original_sides(data)), large).values()
     assert (flag.name, flag.value) == ("tiny", 90)
+
+
+def test_a_picture_that_was_cut_without_a_face_is_flagged(data: Path) -> None:
+    (data / "metadata").mkdir()
+    (data / "metadata/sources.csv").write_text(
+        f"key,file,crop,n_faces\nx,{HERO0},center-top,0\ny,{HERO1},center-top,\nz,{VILLAIN0},anime,2\n,,,0\n"
+    )
+    assert faceless(data) == {HERO0}, "where nobody looked for a face, none is missed"
+    found = survey(data, faceless=faceless(data), workers=1)
+    assert flags(found, HERO0)["no_face"] == Flag(HERO0, "no_face", 0, 1)
+    assert "no_face" not in {**flags(found, HERO1), **flags(found, VILLAIN0)}
+    assert "no_face: 1 (1 of 12 hero, 0 of 12 villain)" in list(report(found, read_decisions(data)))
+
+
+def test_a_table_of_decisions_that_is_not_there_is_told_with_what_writes_one(
+    data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MissingData, match=r"no table .*mine\.csv; .*collection review --sheets DIR"):
+        list(review(data, decide=tmp_path / "mine.csv", workers=1))

@@ -59,7 +59,7 @@ class Web:
             done(Fetched(url, sha256="" if reason else f"of-{url.split('+')[0]}", reason=reason))
 
 
-def run(provider: Offers, web: Web, path: Path, **how: int) -> Gathered:
+def run(provider: Offers, web: Web, path: Path, **how: int | None) -> Gathered:
     names = [*provider._offers, *(["late"] if provider._stop else [])]
     return gather([character(name) for name in names], provider, web, Journal(path), **how)
 
@@ -88,6 +88,14 @@ def test_no_more_offers_are_tried_than_allowed(tmp_path: Path) -> None:
     found = run(Offers(a=["a0", "a1", "a2", "a3"]), web, tmp_path / "j", tries=3)
     assert web.asked == ["a0", "a1", "a2"]
     assert found.missing == ((character("a"), "3 offers, 0 good"),)
+
+
+def test_where_every_good_one_is_wanted_nobody_who_has_one_is_missing(tmp_path: Path) -> None:
+    web = Web(a1="404", b0="404")
+    offers = Offers(a=["a0", "a1", "a2"], b=["b0"])
+    found = run(offers, web, tmp_path / "j", wanted=None, tries=None)
+    assert taken(found) == [("a", "a0"), ("a", "a2")]
+    assert found.missing == ((character("b"), "1 offer, 0 good"),)
 
 
 def test_a_picture_that_two_are_offered_goes_to_the_first_listed(tmp_path: Path) -> None:

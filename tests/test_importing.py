@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, encoded, picture
 
+from collection.card import write_card
+from collection.crop import CropParams
+from collection.crop.folders import JOURNAL, crop_folder
+from collection.crop.record import cuts_in
 from collection.demo import DEMO_MARK
 from collection.importing import check_positive, import_folder, set_positive, write_template
 from collection.provenance import read_sources, write_sources
+from extractors.faces import FaceBox
 from featurestore.errors import DataError, MetadataError, MissingData, UsageError
 from featurestore.files import sha256_of
 from featurestore.index import build_index
@@ -170,8 +177,9 @@ def test_the_template_lists_every_picture_once(mine: Path, data: Path) -> None:
 
 
 def test_names_with_anything_in_them_are_copied(mine: Path, data: Path) -> None:
-    for name in ("with space.png", "-dash.png", "new\nline.png", "キャラ.png", "$(touch x).png"):
-        (mine / "cat" / name).write_bytes(encoded(picture(hash(name) % 1000 + 5000)))
+    names = ("with space.png", "-dash.png", "new\nline.png", "キャラ.png", "$(touch x).png")
+    for i, name in enumerate(names, start=5000):
+        (mine / "cat" / name).write_bytes(encoded(picture(i)))
     import_folder(mine, data, replace=True)
     assert len(files(data / "images")) == 15
     options = IndexOptions()
@@ -279,3 +287,158 @@ def test_a_label_takes_the_place_of_one_of_the_same_picture_alone(data: Path, mi
         rows = [(row["key"], row["label"]) for row in csv.DictReader(stream)]
     assert rows == [(here, "bird"), (away, "dog")]
     assert scan(data, IndexOptions()).facts["images/cat/1.png"].label == "bird"
+
+
+# What a crop says
+
+
+def cropped(source: Path, out: Path, *, margin: float | None = None, fallback: str = "reject") -> Path:
+    """Mugshots of a folder; cats whose number is even, and dogs, have faces."""
+    faceless = {picture(1001).tobytes(), picture(1003).tobytes()}
+
+    def find(image: Any, method: str) -> list[FaceBox]:
+        return [] if image.tobytes() in faceless else [FaceBox(8, 8, 12, 12, 1.0)]
+
+    params = CropParams(margin=margin, size_px=32, fallback=fallback)  # type: ignore[arg-type]
+    crop_folder(source, out, params=params, max_pixels=10_000, find=find)
+    return out
+
+
+def test_what_a_crop_says_is_in_the_record_and_on_the_card(data: Path, mine: Path, tmp_path: Path) -> None:
+    (mine / "metadata").mkdir()
+    (mine / "metadata/characters.csv").write_text(
+        "file,character,series,role\ncat/1.png,Tama,Roofs,hero\ncat/2.png,Momo,Roofs,antihero\n"
+    )
+    made = import_folder(cropped(mine, tmp_path / "cut"), data, replace=True)
+    assert made.n_images == {"cat": 3, "dog": 5}
+    assert made.left_out == {"no face was found": 2}
+    lost, *others = sorted(read_sources(data), key=lambda row: (row.url != "cat/1.png", row.url))
+    assert (lost.file, lost.character, lost.series, lost.role) == ("", "Tama", "Roofs", "hero")
+    assert (lost.original, lost.reason) == (sha256_of(mine / "cat/1.png"), "no face was found")
+    one = next(row for row in others if row.url == "cat/2.png")
+    assert one.key == sha256_of(data / one.file)
+    assert (one.original, one.crop, one.n_faces) == (sha256_of(mine / "cat/2.png"), "anime", "1")
+    assert (one.character, one.role, one.box) == ("Momo", "antihero", "2 0 25 25")
+    text = write_card(data).read_text()
+    assert "10 pictures were tried, 8 taken" in text
+    assert "| no face was found | 2 |" in text
+    assert "| cat | anime | 3 |" in text
+    assert "Asked for: anime (of the caller), the largest face, margin 1.1, 32 px, else reject." in text
+
+
+def test_crops_that_are_added_keep_what_both_say_and_each_row_once(
+    data: Path, mine: Path, tmp_path: Path
+) -> None:
+    first = cropped(mine, tmp_path / "first")
+    import_folder(first, data, replace=True)
+    before = [(row.key, row.url, row.reason) for row in read_sources(data)]
+    import_folder(first, data, replace=False)
+    assert [(row.key, row.url, row.reason) for row in read_sources(data)] == before
+    import_folder(cropped(mine, tmp_path / "second", margin=1.5, fallback="center-top"), data, replace=False)
+    rows = read_sources(data)
+    assert not [row.reason for row in rows if row.reason], "they have mugshots by now"
+    assert sorted(row.crop for row in rows) == ["anime"] * 16 + ["center-top"] * 2
+    assert [text.partition(", ")[2] for text in cuts_in(data)] == [
+        "the largest face, margin 1.1, 32 px, else reject",
+        "the largest face, margin 1.5, 32 px, else center-top",
+    ]
+    import_folder(mine, data, replace=True)
+    assert cuts_in(data) == []
+    assert {row.crop for row in read_sources(data)} == {""}
+
+
+def test_a_table_of_crops_without_keys_is_read_by_its_files(data: Path, mine: Path, tmp_path: Path) -> None:
+    path = cropped(mine, tmp_path / "cut") / "metadata/crops.csv"
+    columns = ("file", "source", "method", "box", "face", "n_faces", "padded", "reason")
+    with path.open(newline="") as stream:
+        rows = [{name: row[name] for name in columns} for row in csv.DictReader(stream)]
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    import_folder(tmp_path / "cut", data, replace=True)
+    kept = [row for row in read_sources(data) if row.file]
+    assert {(row.crop, row.original) for row in kept} == {("anime", "")}, "of which bytes it does not say"
+    assert len(read_sources(data)) == 10
+
+
+def test_a_crop_that_is_not_finished_is_refused_with_the_command_that_goes_on(
+    data: Path, mine: Path, tmp_path: Path
+) -> None:
+    out = cropped(mine, tmp_path / "cut")
+    (out / JOURNAL).write_text('{"folder": "/pictures", "fallback": "reject"}\n')
+    before = files(data)
+    for named in (out, out / "images"):
+        with pytest.raises(MissingData, match=rf"collection crop /pictures --out {out} --fallback reject"):
+            import_folder(named, data, replace=True)
+    assert files(data) == before
+
+
+def test_decisions_go_to_new_crops_of_the_same_pictures(data: Path, mine: Path, tmp_path: Path) -> None:
+    import_folder(mine, data, replace=True)
+    rejected, relabelled = (sha256_of(mine / "cat" / name) for name in ("0.png", "2.png"))
+    (data / "metadata/rejected.csv").write_text(f"key,file,reason\n{rejected},images/cat/0.png,blurred\n")
+    (data / "metadata/labels.csv").write_text(f"file,label,key\nimages/cat/2.png,dog,{relabelled}\n")
+    for n, margin in enumerate((1.1, 1.5)):
+        made = import_folder(cropped(mine, tmp_path / f"cut{n}", margin=margin), data, replace=True)
+        assert made.carried == {"metadata/rejected.csv": 1, "metadata/labels.csv": 1}
+        scanned = scan(data, IndexOptions())
+        assert [s.rejected.detail for s in scanned.seen if s.rejected] == ["blurred"]
+        by_original = {row.original: row.file for row in read_sources(data)}
+        assert scanned.facts[by_original[relabelled]].label == "dog"
+
+
+def test_the_images_of_a_folder_may_be_named_for_it(data: Path, mine: Path) -> None:
+    (mine / "images").mkdir()
+    for label in ("cat", "dog"):
+        (mine / label).rename(mine / "images" / label)
+    (mine / "metadata").mkdir()
+    (mine / "metadata/characters.csv").write_text("file,character\nimages/cat/1.png,Tama\n")
+    assert import_folder(mine / "images", data, replace=True).metadata == ("metadata/characters.csv",)
+    (mine / "metadata").rename(mine / "images/metadata")
+    made = import_folder(mine / "images", data, replace=True)
+    assert (made.n_images, made.metadata) == ({"cat": 5, "dog": 5}, ("metadata/characters.csv",))
+
+
+def test_what_the_folders_own_record_did_not_take_comes_along(data: Path, mine: Path) -> None:
+    import_folder(mine, data, replace=True)
+    gone = replace(read_sources(data)[0], key="", file="", original="", provider="urls", reason="404")
+    write_sources(data, [*read_sources(data), gone])
+    (data / "metadata/search.json").write_text('{"cut": "by hand"}')
+    again = data.with_name("again")
+    for replaces in (True, False):
+        assert import_folder(data, again, replace=replaces).left_out == {"404": 1}
+        assert [row.reason for row in read_sources(again) if not row.file] == ["404"]
+    assert cuts_in(again) == ["by hand"]
+
+
+# What is said
+
+
+def test_no_line_names_the_folder_that_is_made_before_it_takes_its_place(
+    data: Path, mine: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (data / "metadata").mkdir()
+    (data / "metadata/labels.csv").write_text(f"file,label,key\nimages/hero/x.png,cat,{'0' * 64}\n")
+    import_folder(mine, data, replace=True)
+    assert caplog.messages == [
+        f"{data}/metadata/labels.csv: labels of 1 pictures that are not here now; kept for when they are"
+    ]
+    (mine / "metadata").mkdir()
+    (mine / "metadata/characters.csv").write_text("file,series\nimages/cat/gone.png,Sky\n")
+    with pytest.raises(
+        MetadataError, match=rf"^{data}/metadata/characters\.csv, row 1: .*; look into {mine}"
+    ):
+        import_folder(mine, data, replace=True)
+
+
+def test_a_column_in_capitals_is_told_before_anything_changes(data: Path, mine: Path) -> None:
+    (mine / "metadata").mkdir()
+    (mine / "metadata/characters.csv").write_text("file,Character,Series\ncat/1.png,Tama,Roofs\n")
+    before = files(data)
+    with pytest.raises(MetadataError, match=r"line 1: the column 'Character' must be written 'character'"):
+        import_folder(mine, data, replace=True)
+    assert files(data) == before
+    (mine / "metadata/characters.csv").write_text("file,character,Character\ncat/1.png,Tama,x\n")
+    import_folder(mine, data, replace=True)

@@ -468,6 +468,8 @@ def test_a_signal_ends_the_command_with_a_report(
         out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert err == told
+    out, _, following = out.partition("next: ")
+    assert following == ("python -m collection card, then: dvc repro\n" if code == 0 else "")
     assert out.split("\n")[-4:] == [
         "accepted: 0 (0 of 3 hero, 0 of 3 villain)",
         "rejected: 1 (1 of 3 hero, 0 of 3 villain)",

@@ -22,6 +22,7 @@ from PIL import Image
 
 from collection.card import write_card
 from collection.crop import CropParams, cut
+from collection.importing import import_folder
 from collection.providers.folder import Folder
 from collection.records import Candidate, Character, Fetched
 from collection.searching import Places, Wish, copied, plan_text, report_text, search
@@ -236,10 +237,11 @@ def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(
             done(Fetched(url, reason=f"no {url[-5]}"))
 
     with pytest.raises(
-        DataError, match=r"none of 5 pictures was to be had; .*is as it was. .*journal.jsonl has"
+        DataError,
+        match=r"none of 5 pictures was to be had; .*is as it was. .*journal.jsonl has .*--retry-failed",
     ):
         search(
-            [Character("A", "S", "hero")], Nobody(), fetch, places, lambda _: None, Wish(), cutting="",
+            [Character("A", "S", "hero")], Nobody(), fetch, places, lambda _: None, Wish(), cutting={},
             max_pixels=100,
         )  # fmt: skip
     assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["mine.png"]
@@ -255,12 +257,12 @@ def own(folder: Path, **pictures: int) -> None:
 
 
 def cut_own(
-    folder: Path, people: Sequence[Character], margin_px: int = 64, wanted: int = 9
+    folder: Path, people: Sequence[Character], margin_px: int = 64, wanted: int | None = 9
 ) -> tuple[Places, Any, str]:
     places, params = Places(folder / "raw", folder / "data"), CropParams("center-top", size_px=margin_px)
     found, made = search(
         people, Folder(folder / "mine"), copied(places), places, lambda image: cut(image, params),
-        Wish(wanted, wanted), cutting=params.text(), max_pixels=10_000,
+        Wish(wanted, wanted), cutting=params.told(), max_pixels=10_000,
     )  # fmt: skip
     return places, made, report_text(found, made, places.root, params, folds=5)
 
@@ -277,7 +279,9 @@ def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> N
     assert "1 not taken: its first bytes are no image's" in said
     assert "missing: Dan (S): no offers" in said
     assert "2 series, 0 of them with both classes; too few to keep series apart in 5 folds" in said
+    assert said.startswith(f"{places.root}: 1 hero, 1 villain brought, of 3 offers that were tried\n")
     plan = plan_text(people, Folder(tmp_path / "mine"), None)
+    assert plan.index("     0  Dan (S)") < plan.index("     2  Ann One (S)")
     assert "\n3 pictures on offer\n" in plan
     assert "     2  Ann One (S)\n" in plan
     assert "Stranger: nobody on the list is called so" in plan
@@ -287,7 +291,8 @@ def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> N
     )
     write_card(places.root)
     text = (places.root / "metadata" / "README.md").read_text()
-    assert "3 pictures were offered, 2 taken" in text
+    assert "3 pictures were tried, 2 taken" in text
+    assert "ask not to be mined" not in text, "nobody was asked"
     assert "| villain | antihero | 1 | 1 | 1 |" in text
     assert "| its first bytes are no image's | 1 |" in text
     assert "| hero | center-top | 1 |" in text
@@ -307,7 +312,7 @@ def test_what_was_rejected_stays_so_when_it_is_cut_anew(tmp_path: Path) -> None:
     rejected = made.rows[0]
     table = places.root / "metadata" / "rejected.csv"
     table.write_text(f"key,file,reason\n{rejected.key},{rejected.file},blurred\n")
-    _, anew, _ = cut_own(tmp_path, [ANN, CID], margin_px=32)
+    _, anew, said = cut_own(tmp_path, [ANN, CID], margin_px=32)
     assert anew.rows[0].key != rejected.key
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -315,5 +320,80 @@ def test_what_was_rejected_stays_so_when_it_is_cut_anew(tmp_path: Path) -> None:
         (rejected.key, "blurred"),
         (anew.rows[0].key, "blurred"),
     ]
-    cut_own(tmp_path, [ANN, CID], margin_px=32)
+    assert "decisions carried to new cuts of the same pictures: 1 rejection\n" in said
+    said = cut_own(tmp_path, [ANN, CID], margin_px=32)[2]
+    assert "carried" not in said
     assert table.read_text().count("blurred") == 2
+
+
+def test_every_good_picture_of_a_folder_is_wanted_and_the_record_says_all(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__a=1, Ann_One__b=2, Cid__a=3)
+    (tmp_path / "mine/Dan").mkdir()
+    (tmp_path / "mine/Dan/a.png").write_text("no image")
+    dan = Character("Dan", "S", "hero")
+    places, made, said = cut_own(tmp_path, [ANN, CID, dan], wanted=None)
+    assert made.n_images == {"hero": 2, "villain": 1}
+    assert [line for line in said.splitlines() if "missing" in line] == [
+        "  missing: Dan (S): 1 offer, 0 good"
+    ]
+    about = json.loads((places.root / "metadata/search.json").read_text())
+    assert about["images of each"] == about["offers tried of each"] == "all"
+    assert (about["method"], about["size_px"], about["cut"]) == ("center-top", 64, "center-top, 64 px")
+
+
+def test_the_report_says_what_was_brought_and_what_there_is_in_all(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__a=1, Cid__a=2)
+    own(tmp_path / "other", hero__a=11, hero__b=12, villain__c=13)
+    import_folder(tmp_path / "other", tmp_path / "data", replace=True)
+    said = cut_own(tmp_path, [ANN, CID])[2]
+    assert said.startswith(
+        f"{tmp_path / 'data'}: 1 hero, 1 villain brought, of 2 offers that were tried;"
+        " it holds 5 pictures in all: 3 hero, 2 villain\n"
+    )
+
+
+def test_a_folder_that_has_nobody_is_told_without_a_word_about_the_web(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own(tmp_path / "mine", Stranger__b=3)
+    with pytest.raises(DataError, match=r"nobody offered a picture; .* is as it was. --dry-run") as error:
+        cut_own(tmp_path, [ANN])
+    assert caplog.messages == ["Stranger: nobody on the list is called so"]
+    (tmp_path / "mine/Cid").mkdir()
+    (tmp_path / "mine/Cid/a.png").write_text("no image")
+    with pytest.raises(DataError, match=r"none of 1 picture was to be had; .*folder\.jsonl has") as other:
+        cut_own(tmp_path, [CID])
+    assert "retry" not in f"{error.value} {other.value}", "it is read anew each time"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("search", "--list", "gone.csv"), 4, "no list gone.csv"),
+        (("search", "--urls", "gone.csv"), 4, "no table gone.csv"),
+        (("review", "--decide", "gone.csv"), 4, "no table gone.csv"),
+        (("search", "--folder", ".", "--budget", "5"), 2, "--budget is for SerpAPI"),
+        (("card",), 4, "no data/metadata/sources.csv"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_says_why_and_its_exit_code_tells(
+    command: Callable[..., subprocess.CompletedProcess[str]], options: tuple[str, ...], code: int, says: str
+) -> None:
+    done = command("collection", *options)
+    assert done.returncode == code
+    assert says in done.stderr
+
+
+def test_from_figures_to_a_card_each_command_names_the_next(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    cropped = command("collection", "crop", "data", "--out", "my cut", "--method", "center-top")
+    assert "my cut: 24 pictures to cut; none is done yet" in cropped.stderr
+    assert "next: python -m collection import 'my cut' --replace" in cropped.stdout
+    assert "24 center-top" in cropped.stdout
+    brought = command("collection", "import", "my cut", "--replace")
+    assert "data: 12 hero, 12 villain in place of what was there" in brought.stdout
+    (tmp_path / "mine.csv").write_text("decision,file\n")
+    assert "next: python -m collection card" in command("collection", "review", "--decide", "mine.csv").stdout
+    assert command("collection", "card").stdout == "data/metadata/README.md\nnext: dvc repro\n"
+    assert "Asked for: center-top, 256 px." in (tmp_path / "data/metadata/README.md").read_text()

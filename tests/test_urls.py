@@ -8,7 +8,7 @@ import pytest
 
 from collection.providers.urls import Urls
 from collection.searching import plan_text
-from featurestore.errors import MetadataError
+from featurestore.errors import MetadataError, MissingData
 
 GOOD = "http://host.example/1.png,Ann,One,hero"
 
@@ -53,3 +53,14 @@ def test_rows_are_offers_in_their_order_under_the_tables_name(tmp_path: Path) ->
 def test_a_row_that_cannot_be_meant_is_named(tmp_path: Path, row: str, said: str) -> None:
     with pytest.raises(MetadataError, match=said):
         Urls(table(tmp_path, GOOD, row))
+
+
+def test_a_table_that_is_not_there_or_says_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match=r"no table .*gone\.csv; name a CSV file with the columns url,char"):
+        Urls(tmp_path / "gone.csv")
+    with pytest.raises(MetadataError, match=r"mine\.csv: no address; write one a line"):
+        Urls(table(tmp_path))
+    with pytest.raises(MetadataError, match=r"line 1: the column 'URL' must be written 'url'"):
+        Urls(table(tmp_path, GOOD, header="URL,character,series,role"))
+    with pytest.raises(MetadataError, match=r"line 1: the column 'Licence' must be written 'licence'"):
+        Urls(table(tmp_path, f"{GOOD},CC0", header="url,character,series,role,Licence"))

@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
+    from collection.carryover import carried_text
     from collection.importing import check_positive, import_folder, set_positive, write_template
     from featurestore.params import load_params
 
@@ -59,6 +60,10 @@ def _import(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{n} {label}" for label, n in made.n_images.items())
     tables = f"; {', '.join(made.metadata)}" if made.metadata else "; no metadata"
     print(f"{root}: {counts} {'in place of what was there' if options.replace else 'added'}{tables}")
+    for reason, n in made.left_out.most_common(12):
+        print(f"  {n} not taken: {reason}")
+    if carried_text(made.carried):
+        print(f"  {carried_text(made.carried)}")
     if options.positive and options.positive != params.evaluation.positive:
         set_positive(Path("params.yaml"), options.positive)
         print(f"params.yaml: evaluation.positive is {options.positive!r} now")

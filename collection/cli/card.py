@@ -24,4 +24,5 @@ def _card(options: argparse.Namespace) -> int:
 
     data = load_params().data
     print(write_card(Path(data.root), group_from=data.group_from, max_pixels=data.max_pixels))
+    print("next: dvc repro")
     return 0

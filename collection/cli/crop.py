@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from collection.cli import Commands
@@ -19,7 +20,7 @@ _TEXT = (
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("crop", help="pictures of any size -> mugshots", description=_TEXT)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="holds images/<label>/**")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="holds <label>/** or images/<label>/**")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT", help="a new folder, or that of a stopped run"
     )
@@ -43,5 +44,5 @@ def _crop(options: argparse.Namespace) -> int:
     bias = bias_of_crops(records, cutting)
     if bias is not None:
         print(bias.text())
-    print(f"next: python -m collection import {out} --replace")
+    print(f"next: python -m collection import {shlex.quote(str(out))} --replace")
     return 0

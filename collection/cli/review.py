@@ -45,4 +45,6 @@ def _review(options: argparse.Namespace) -> int:
         open_browser=options.open,
     ):
         print(line, flush=True)
+    if options.sheets is None:
+        print("next: python -m collection card, then: dvc repro")
     return 0

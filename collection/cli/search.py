@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,15 +72,19 @@ def _search(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(plan_text(characters, provider, options.budget))
         return 0
-    many = sys.maxsize if options.folder else 0
+    every = options.folder is not None  # who fills a folder has chosen
     found, made = search(
         characters,
         provider,
         _fetch(options, places, max_pixels),
         places,
         lambda image: cut(image, cutting),
-        Wish(options.per_character or many or 1, options.tries or many or 5, options.replace),
-        cutting=cutting.text(),
+        Wish(
+            options.per_character or (None if every else 1),
+            options.tries or (None if every else 5),
+            options.replace,
+        ),
+        cutting=cutting.told(),
         retry_failed=options.retry_failed,
         workers=n_threads(params.runtime.workers),
         max_pixels=max_pixels,
@@ -89,7 +92,7 @@ def _search(options: argparse.Namespace) -> int:
     print(report_text(found, made, places.root, cutting, folds=params.cv.folds))
     for line in strangers_text(characters, provider):
         print(line)
-    print("next: python -m collection review, then: dvc repro")
+    print("next: python -m collection review, then: python -m collection card, then: dvc repro")
     return MissingError.exit_code if found.refused else 0
 
 
@@ -97,6 +100,8 @@ def _asked(options: argparse.Namespace, places: Places) -> tuple[Provider, list[
     """Who is asked, and about whom."""
     from collection.lists import alternating, read_lists, shipped_lists
 
+    if options.budget is not None and (options.urls is not None or options.folder is not None):
+        raise UsageError("--budget is for SerpAPI; --urls and --folder cost nothing: leave it out")
     if options.urls is not None:
         from collection.providers.urls import Urls
 

@@ -68,21 +68,41 @@ class CropParams:
         if not _LEAST_PX <= self.size_px <= _MOST_PX:
             raise ParamsError(f"crop: size_px is {self.size_px}; give {_LEAST_PX} to {_MOST_PX}")
 
-    def text(self) -> str:
-        """What cuts, in words for a record; asks for the detector's version.
+    def text(self, *, detector: str = "") -> str:
+        """What cuts, in words for a record.
+
+        Parameters
+        ----------
+        detector : str
+            What searches, with its version; where it is not told, the detector is asked.
 
         Raises
         ------
         MissingExtra
-            If the detector's package is not installed.
+            If the detector is asked and its package is not installed.
         """
         if self.method == "center-top":
             return f"center-top, {self.size_px} px"
         frame = _frame(self.method, self.margin)
         return (
-            f"{self.method} ({search_of(self.method)}), the {self.choice} face, margin {frame.margin:g},"
-            f" {self.size_px} px, else {self.fallback}"
+            f"{self.method} ({detector or search_of(self.method)}), the {self.choice} face, margin"
+            f" {frame.margin:g}, {self.size_px} px, else {self.fallback}"
         )
+
+    def told(self, *, detector: str = "") -> dict[str, object]:
+        """What cuts, for a record: `text` under ``cut``, and each param; as they count, so none stands open.
+
+        Parameters
+        ----------
+        detector
+            As `text`.
+        """
+        told: dict[str, object] = {"cut": self.text(detector=detector), "method": self.method}
+        if self.method != "center-top":
+            told["detector"] = detector or search_of(self.method)
+            told |= {"choice": self.choice, "margin": _frame(self.method, self.margin).margin}
+            told["fallback"] = self.fallback
+        return told | {"size_px": self.size_px}
 
 
 @dataclass(frozen=True)
@@ -96,8 +116,8 @@ class Cut:
         What was cut out, in pixels of the picture.
     method : str
         What really cut it: ``center-top`` where the detector that was asked for found nothing.
-    n_faces : int
-        How many faces the detector found.
+    n_faces : int or None
+        How many faces the detector found; None where none was looked for.
     padded : bool
         Whether some pixels are grey filling, for the face is longer than the picture's shorter side.
     face : FaceBox or None
@@ -107,7 +127,7 @@ class Cut:
     pixels: RGB
     box: Square
     method: Method
-    n_faces: int
+    n_faces: int | None
     padded: bool
     face: FaceBox | None
 
@@ -135,10 +155,10 @@ def cut(image: RGB, params: CropParams, *, find: Finder = faces_in) -> Cut | Non
 
     height, width = image.shape[:2]
     if params.method == "center-top":
-        return _top(image, params.size_px)
+        return _top(image, params.size_px, n_faces=None)
     faces = find(image, params.method)
     if not faces:
-        return _top(image, params.size_px) if params.fallback == "center-top" else None
+        return _top(image, params.size_px, n_faces=0) if params.fallback == "center-top" else None
     face = chosen(faces, params.choice, width=width, height=height)
     square = around(face, width=width, height=height, frame=_frame(params.method, params.margin))
     seen, padded = _taken(image, square)
@@ -152,12 +172,12 @@ def _frame(method: Literal["anime", "mtcnn"], margin: float | None) -> Frame:
     return own if margin is None else Frame(margin, min(own.rise, own.rise * margin / own.margin))
 
 
-def _top(image: RGB, size_px: int) -> Cut:
+def _top(image: RGB, size_px: int, *, n_faces: int | None) -> Cut:
     from extractors.fitting import fit
 
     square = at_top(width=image.shape[1], height=image.shape[0])
     pixels = fit(_taken(image, square)[0], size_px=size_px, how="squash")[0]
-    return Cut(pixels, square, "center-top", 0, False, None)
+    return Cut(pixels, square, "center-top", n_faces, False, None)
 
 
 def _taken(image: RGB, square: Square) -> tuple[RGB, bool]:

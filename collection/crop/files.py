@@ -57,7 +57,7 @@ class Cropped:
     box : Square or None
         What was cut out, in pixels of the picture.
     face : FaceBox or None
-    n_faces : int
+    n_faces : int or None
     padded : bool
         See `collection.crop.Cut`.
     reason : str
@@ -72,7 +72,7 @@ class Cropped:
     method: str = ""
     box: Square | None = None
     face: FaceBox | None = None
-    n_faces: int = 0
+    n_faces: int | None = None
     padded: bool = False
     reason: str = ""
     original: str = ""
@@ -126,7 +126,7 @@ def crop_files(
             yield Cropped(source, reason=str(rejected), original=original)
             continue
         if made is None:
-            yield Cropped(source, reason=NO_FACE, original=original)
+            yield Cropped(source, reason=NO_FACE, n_faces=0, original=original)
         else:
             yield _written(source, original, made, target)
 

@@ -1,84 +1,82 @@
-"""A data folder -> a new one of mugshots, with the record; a run that was stopped goes on where it was.
+"""A folder of pictures -> a new one of mugshots, with the record; a stopped run goes on where it was.
 
-Owns the layout of both folders. Refuses to know detectors and pixels.
+Owns the order of steps, and what lies where. Refuses to know detectors and pixels.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import importlib.metadata
-import io
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from collection.crop.carrying import carry_tables
 from collection.crop.cutting import CropParams
 from collection.crop.detection import Finder, faces_in, search_of
 from collection.crop.files import Cropped, Source, crop_files
-from collection.crop.journal import opened
-from collection.crop.squares import box_text
-from featurestore.dataset import cell
+from collection.crop.journal import JOURNAL, opened
+from collection.crop.record import CROPS, write_crops, write_cuts
+from collection.headers import check_case
+from collection.layout import Layout, layout_of, pictures_in
 from featurestore.errors import MissingData, UsageError
-from featurestore.files import is_finished, remove, sha256_of, write_text_atomic
-from featurestore.metadata import CHARACTERS, escape_path, facts_of
-from featurestore.scan import find_files
+from featurestore.files import is_finished, remove, sha256_of
+from featurestore.metadata import CHARACTERS, escape_path, facts_of, notes_of
 from featurestore.spec import DECODER_VERSION
 
-__all__ = ["COLUMNS", "CROPS", "JOURNAL", "crop_folder", "sources_in"]
+__all__ = ["CROPS", "JOURNAL", "crop_folder", "sources_in"]
 
 log = logging.getLogger(__name__)
 
-#: The record, relative to the folder.
-CROPS: Final = "metadata/crops.csv"
-
-#: What is done already, while the run is not finished; relative to the folder.
-JOURNAL: Final = ".crop.jsonl"
-
-COLUMNS: Final = ("file", "source", "method", "box", "face", "n_faces", "padded", "reason")
-
 _KEY_LENGTH: Final = 12
 
+#: Seconds between two lines on how far a run is, for who sees no progress bar.
+_LINE_S: Final = 30.0
 
-def sources_in(root: Path, *, group_from: str | None = None) -> list[Source]:
-    """Pictures in ``root/images/<label>/**``, with what ``root/metadata`` knows of them.
+
+def sources_in(layout: Layout, *, group_from: str | None = None) -> list[Source]:
+    """Pictures of a folder in their classes, with what its ``metadata`` knows of them.
 
     Raises
     ------
-    UsageError, MissingData, DataError, MetadataError
+    MissingData, DataError, MetadataError
     """
-    if root.is_file():
-        raise UsageError(f"{root} is a file; name the folder that holds images/<label>/")
-    if not root.is_dir():
-        raise MissingData(f"no folder {root}")
-    files = find_files(root) if (root / "images").is_dir() else {}
+    files = {f"images/{path.as_posix()}": path for path in pictures_in(layout)}
     if not files:
+        images = layout.images
         raise MissingData(
-            f"{root} holds no pictures in images/<label>/; put them in {root / 'images'}/<label>/"
+            f"{images} holds no pictures in folders of classes, as in {images}/<label>/<picture>"
         )
-    facts = facts_of(files, root, group_from=group_from)
-    return [Source(root / file, one.label, one.character, one.series) for file, one in facts.items()]
+    if (layout.root / CHARACTERS).is_file():
+        check_case(layout.root / CHARACTERS, ("file", "character", "series", "role"))
+    labels = {file: path.parts[0] for file, path in files.items()}
+    facts = facts_of(labels, layout.root, group_from=group_from)
+    return [
+        Source(layout.images / files[file], one.label, one.character, one.series)
+        for file, one in facts.items()
+    ]
 
 
 def crop_folder(
     source: Path, out: Path, *, params: CropParams, max_pixels: int, find: Finder = faces_in
 ) -> list[Cropped]:
-    """Cut every picture of a data folder into a new one.
+    """Cut every picture of a folder into a new one.
 
-    Writes ``images/<label>/<name>-<key>.png`` (key: the first 12 hex digits of the file's sha256),
-    ``metadata/characters.csv`` where characters or series are known, and the record, `CROPS`. Until all that
-    is written, `JOURNAL` holds what is done. A run that was stopped goes on from it when it is called again,
-    and leaves the same files as one that was not.
+    Writes ``images/<label>/<name>-<key>.png`` (key: the first 12 hex digits of the file's sha256), the tables
+    of ``source`` with a row for each mugshot in place of its picture's (``carrying``), and the record
+    (``record``). Until all that is written, `JOURNAL` holds what is done. A run that was stopped goes on from
+    it when it is called again, and leaves the same files as one that was not.
 
     Parameters
     ----------
     source : Path
-        Holds ``images/<label>/**`` and perhaps ``metadata/``.
+        Holds ``<label>/**`` or ``images/<label>/**``, and perhaps ``metadata/``.
     out : Path
-        A new folder, one without ``images``, or that of a run that was stopped.
+        A new folder, or that of a run that was stopped.
     find : callable
         From image and method to all faces. Of these only `faces_in` is told from others when a run goes on.
 
@@ -88,45 +86,64 @@ def crop_folder(
         If ``out`` holds images or a run with other options, lies among the pictures, or cannot be written.
     MissingData, DataError, MetadataError, MissingExtra
     """
-    from tqdm import tqdm
-
-    _check_place(source, out)
-    sources, options = sources_in(source), _options(source, params, max_pixels, find)
+    layout = layout_of(source)
+    _check_place(layout, out)
+    sources = sources_in(layout)
+    detector = _detector(params, find)
 
     def target(one: Source, sha256: str) -> Path:
-        return out / "images" / one.path.relative_to(source / "images").parts[0] / _name(one, sha256)
+        return out / "images" / one.path.relative_to(layout.images).parts[0] / _name(one, sha256)
 
-    records = []
-    with opened(out / JOURNAL, options, root=source) as journal:
-        if journal.n_done:
-            log.info("%s: going on; %d of %d pictures were done", out, journal.n_done, len(sources))
+    with opened(out / JOURNAL, _options(layout, params, max_pixels, detector), root=layout.root) as journal:
+        going_on = f"going on; {journal.n_done} of them were done" if journal.n_done else "none is done yet"
+        log.info("%s: %d pictures to cut; %s", out, len(sources), going_on)
         made = crop_files(
             sources, params=params, target=target, max_pixels=max_pixels, find=find, earlier=journal.find
         )
-        for one in tqdm(made, total=len(sources), desc="crop", unit="image", disable=not sys.stderr.isatty()):
+        records = []
+        for one in _told(made, len(sources), out):
             journal.add(one)
             records.append(one)
-        _write(out, source, records)
+        _write(layout, out, records)
+        write_cuts(out, [params.told(detector=detector)])
         _tidy(out, records)
         remove(out / JOURNAL)
     return records
 
 
-def _check_place(source: Path, out: Path) -> None:
+def _told(made: Iterable[Cropped], n: int, out: Path) -> Iterator[Cropped]:
+    """The same, with a progress bar on a terminal and a line now and then elsewhere."""
+    from tqdm import tqdm
+
+    shown, told = sys.stderr.isatty(), time.monotonic()
+    for i, one in enumerate(tqdm(made, total=n, desc="crop", unit="image", disable=not shown), start=1):
+        yield one
+        if not shown and i < n and time.monotonic() - told >= _LINE_S:
+            told = time.monotonic()
+            log.info("%s: %d of %d pictures", out, i, n)
+
+
+def _check_place(layout: Layout, out: Path) -> None:
     if out.is_file():
         raise UsageError(f"{out} is a file; name a new folder")
     if (out / "images").exists() and not (out / JOURNAL).exists():
         raise UsageError(f"{out} holds images; name a new folder")
-    there, pictures = out.resolve(), (source / "images").resolve()
-    if there == pictures.parent or there.is_relative_to(pictures):
-        raise UsageError(f"{out} lies among the pictures of {source}; name a folder elsewhere")
+    there = out.resolve()
+    if there == layout.root.resolve() or there.is_relative_to(layout.images.resolve()):
+        raise UsageError(f"{out} lies among the pictures of {layout.root}; name a folder elsewhere")
 
 
-def _options(source: Path, params: CropParams, max_pixels: int, find: Finder) -> dict[str, object]:
+def _detector(params: CropParams, find: Finder) -> str:
+    """What searches, with its version."""
+    if params.method == "center-top":
+        return ""
+    return search_of(params.method) if find is faces_in else "of the caller"
+
+
+def _options(layout: Layout, params: CropParams, max_pixels: int, detector: str) -> dict[str, object]:
     """All that the mugshots depend on besides the pictures, and whose they are."""
-    detector = search_of(params.method) if params.method != "center-top" and find is faces_in else None
     return {
-        "folder": str(source.resolve()),
+        "folder": str(layout.root.resolve()),
         **dataclasses.asdict(params),
         "max_pixels": max_pixels,
         "detector": detector,
@@ -159,29 +176,9 @@ def _is_mugshot(path: Path) -> bool:
     return path.suffix == ".png" and path.is_file() and _key(sha256_of(path)) == path.stem[-_KEY_LENGTH:]
 
 
-def _write(out: Path, root: Path, records: Sequence[Cropped]) -> None:
-    known = [one for one in records if one.path and (one.source.character or one.source.series)]
-    if known:
-        rows = [(_relative(one.path, out), one.source.character, one.source.series) for one in known]
-        write_text_atomic(out / CHARACTERS, _table(("file", "character", "series"), rows))
-    write_text_atomic(out / CROPS, _table(COLUMNS, [_row(one, out, root) for one in records]))
-
-
-def _row(one: Cropped, out: Path, root: Path) -> tuple[str, ...]:
-    """A line of the record; boxes are left, top, width, height in pixels of the source."""
-    boxes = tuple("" if box is None else box_text(box) for box in (one.box, one.face))
-    padded = "" if not one.method else "yes" if one.padded else "no"
-    file, source = _relative(one.path, out), _relative(one.source.path, root)
-    return (file, source, one.method, *boxes, str(one.n_faces), padded, one.reason)
-
-
-def _relative(path: Path | None, root: Path) -> str:
-    return "" if path is None else escape_path(path.relative_to(root).as_posix())
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([cell(text) for text in row] for row in rows)
-    return buffer.getvalue()
+def _write(layout: Layout, out: Path, records: Sequence[Cropped]) -> None:
+    """The tables beside the mugshots."""
+    names = [f"images/{one.source.path.relative_to(layout.images).as_posix()}" for one in records]
+    notes = notes_of([escape_path(name) for name in names], layout.root)
+    carry_tables(layout.root, out, records, names, notes)
+    write_crops(out, layout.root, records, notes)

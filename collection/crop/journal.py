@@ -12,19 +12,26 @@ import dataclasses
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from collection.crop.cutting import CropParams
 from collection.crop.files import Cropped, Source
 from collection.crop.squares import Square
 from extractors.faces import FaceBox
 from featurestore.errors import DataError, UsageError
 from featurestore.files import make_folder, sha256_of
 
-__all__ = ["Journal", "opened"]
+__all__ = ["JOURNAL", "Journal", "command_of", "opened"]
 
-_FORMAT: Final = 1
+#: What is done already, while a run is not finished; relative to the folder that mugshots go to.
+JOURNAL: Final = ".crop.jsonl"
+
+_FORMAT: Final = 2
+#: What an option of the command is where it is not given.
+_DEFAULTS: Final = {name: getattr(CropParams(), name) for name in ("method", "choice", "margin", "fallback")}
 _FIELDS: Final = {field.name for field in dataclasses.fields(Cropped)}
 
 
@@ -59,6 +66,28 @@ def opened(path: Path, options: Mapping[str, object], *, root: Path) -> Iterator
         except BlockingIOError:
             raise UsageError(f"another run is writing to {path.parent}; wait for its end") from None
         yield Journal(stream, path, {"format": _FORMAT, **options}, root)
+
+
+def command_of(path: Path) -> str:
+    """The command that goes on with the run of a journal, as far as its first line tells."""
+    with path.open("rb") as stream:
+        try:
+            options = dict(json.loads(stream.readline()))
+        except (ValueError, TypeError):
+            options = {}
+    said = [
+        "python",
+        "-m",
+        "collection",
+        "crop",
+        str(options.get("folder", "DIR")),
+        "--out",
+        str(path.parent),
+    ]
+    for name, default in _DEFAULTS.items():
+        if options.get(name, default) != default:
+            said += [f"--{name}", str(options[name])]
+    return shlex.join(said)
 
 
 class Journal:

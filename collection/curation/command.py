@@ -16,11 +16,11 @@ from collection.curation.quality import FLAGS, Thresholds
 from collection.curation.session import Session
 from collection.provenance import read_sources
 from featurestore.console import Terminated
-from featurestore.errors import UsageError
+from featurestore.errors import MissingData, UsageError
 from featurestore.images import MAX_PIXELS
 from featurestore.text import counted
 
-__all__ = ["original_sides", "report", "review"]
+__all__ = ["faceless", "original_sides", "report", "review"]
 
 
 def review(
@@ -65,10 +65,15 @@ def review(
     """
     if sheets is not None and decide is not None:
         raise UsageError("--sheets writes a table and --decide reads one; do one after the other")
+    if decide is not None and not decide.exists():
+        raise MissingData(
+            f"no table {decide}; python -m collection review --sheets DIR writes one to fill in"
+        )
     found = survey(
         root,
         thresholds=thresholds,
         original_px=original_sides(root),
+        faceless=faceless(root),
         group_from=group_from,
         max_pixels=max_pixels,
         workers=workers,
@@ -124,6 +129,17 @@ def original_sides(root: Path) -> dict[str, int]:
         if row.file and len(numbers) == 4 and all(text.lstrip("-").isdecimal() for text in numbers):
             sides[row.file] = min(int(numbers[2]), int(numbers[3]))
     return sides
+
+
+def faceless(root: Path) -> set[str]:
+    """Pictures that were cut though no face was found in what they were cut from, as ``sources.csv`` tells.
+
+    Raises
+    ------
+    MetadataError
+        If the table cannot be read.
+    """
+    return {row.file for row in read_sources(root) if row.file and str(row.n_faces) == "0"}
 
 
 def report(found: Survey, decisions: Decisions) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +94,7 @@ def survey(
     *,
     thresholds: Thresholds | None = None,
     original_px: Mapping[str, int] | None = None,
+    faceless: Collection[str] = (),
     group_from: str | None = None,
     max_pixels: int = MAX_PIXELS,
     workers: int = 0,
@@ -106,6 +107,8 @@ def survey(
         The data folder.
     original_px : mapping of str to int, optional
         File -> shorter side, in pixels, of what it was cut from; a file that is not there counts as it is.
+    faceless : collection of str
+        Files that were cut though no face was found.
     group_from : str or None
         As ``data.group_from``: how a path tells the series.
     workers : int
@@ -121,7 +124,7 @@ def survey(
     facts = facts_of(files, root, group_from=group_from)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         looked = list(pool.map(lambda file: _look(root, file, max_pixels), files))
-    flags = _flags(looked, facts, limits, original_px or {})
+    flags = _flags(looked, facts, limits, original_px or {}, faceless)
     notes = dict(zip(files, notes_of([escape_path(file) for file in files], root), strict=True))
     by_key: dict[str, list[str]] = defaultdict(list)
     for one in looked:
@@ -157,7 +160,11 @@ def _look(root: Path, file: str, max_pixels: int) -> _Looked:
 
 
 def _flags(
-    looked: list[_Looked], facts: Mapping[str, Facts], limits: Thresholds, original_px: Mapping[str, int]
+    looked: list[_Looked],
+    facts: Mapping[str, Facts],
+    limits: Thresholds,
+    original_px: Mapping[str, int],
+    faceless: Collection[str],
 ) -> dict[str, list[Flag]]:
     """Flags of each file, in the order of `FLAGS`."""
     flags: dict[str, list[Flag]] = {one.file: [] for one in looked}
@@ -166,6 +173,8 @@ def _flags(
         if one.measures is None:
             flags[one.file].append(Flag(one.file, "unreadable", 0, 0, one.problem))
             continue
+        if one.file in faceless:
+            flags[one.file].append(Flag(one.file, "no_face", 0, 1))
         flags[one.file] += flags_of(one.file, one.measures, limits, original_px=original_px.get(one.file))
         alike.append(Likeness(one.file, facts[one.file].label, one.key, one.pixels, one.phash))
     for flag in twin_flags(alike, distance=limits.distance):

@@ -20,7 +20,8 @@ FLAGS: Final = {
     "unreadable": "no picture can be made of the file",
     "blank": "its greys hardly differ",
     "blurred": "it has no sharp edges",
-    "tiny": "what it was cut from is smaller than the picture",
+    "no_face": "no face was found in what it was cut from",
+    "tiny": "what it was cut from is less than half as large as a mugshot",
     "text": "many small marks stand in rows, as letters do",
     "shape": "it is much longer one way than the other",
     "same_bytes": "another file holds the same bytes",
@@ -47,7 +48,7 @@ class Thresholds:
         Variance of the Laplacian of grey at 256x256 below which it is blurred: a Gaussian blur of 2 pixels,
         or a picture enlarged four times.
     side_px : int
-        A shorter side below this is tiny; it is the size that pictures are cut to.
+        A shorter side below this is tiny: as a mugshot of 256 pixels it is enlarged more than twice.
     text_share : float
         Share of the area under rows of letter-like marks above which it is full of text.
     elongation : float
@@ -59,7 +60,7 @@ class Thresholds:
 
     blank_sd: float = 8.0
     sharpness: float = 30.0
-    side_px: int = 256
+    side_px: int = 128
     text_share: float = 0.04
     elongation: float = 2.0
     distance: int | None = 4

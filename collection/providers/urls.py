@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
+from collection.headers import rows_of
 from collection.records import ROLES, Candidate, Character, Role, unknown_role
 from featurestore.errors import MetadataError
-from featurestore.tables import numbered_rows
 
 __all__ = ["Urls"]
+
+_REQUIRED: Final = ("url", "character", "series", "role")
+_OPTIONAL: Final = ("page", "licence", "label_source")
 
 
 class Urls:
@@ -26,8 +29,10 @@ class Urls:
 
     Raises
     ------
+    MissingData
+        If there is no such table.
     MetadataError
-        If the table cannot be read, or a row has no address or no role.
+        If the table cannot be read or has no row, or a row has no address or no role.
     """
 
     name = "urls"
@@ -36,7 +41,7 @@ class Urls:
 
     def __init__(self, table: Path) -> None:
         found: dict[Character, list[Candidate]] = {}
-        for line, row in numbered_rows(table, ["url", "character", "series", "role"]):
+        for line, row in rows_of(table, _REQUIRED, optional=_OPTIONAL, what="table"):
             if row["role"] not in ROLES:
                 raise MetadataError(f"{table}, line {line}: {unknown_role(row['role'])}")
             if not row["url"].startswith(("http://", "https://")) or not row["character"]:
@@ -56,6 +61,8 @@ class Urls:
                     of, self.name, "", len(own), row["url"], row.get("page", ""), row.get("licence", "")
                 )
             )
+        if not found:
+            raise MetadataError(f"{table}: no address; write one a line")
         self._found = found
         self.characters: tuple[Character, ...] = tuple(found)
 

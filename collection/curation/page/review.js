@@ -28,6 +28,7 @@ function sentence(hint, own) {
     const which = hint.other && hint.other !== own ? `No. ${hint.other}` : hint.detail || "another file";
     return `${twin} ${which}${across ? ", which has another label" : ""}${hint.settled ? " (rejected)" : ""}`;
   }
+  if (hint.name === "no_face") return "no face was found";
   if (hint.name === "unreadable") return `unreadable: ${hint.detail}`;
   return `${hint.name}: ${number(hint.value)}, limit ${number(hint.limit)}`;
 }
