@@ -3,9 +3,10 @@
     python benchmarks/commands.py [--repeats 5]
 
 Two clones of this repository with the demo cast, everything computed. In the second, ``train`` and
-``evaluate`` only import what a head needs (numpy, pandas, h5py, scikit-learn, xgboost), read the same store, fit
-one xgboost and write their outs empty. The two take turns; each run has another learning rate, so that DVC has
-something to do. And: how long the first row of ``design`` takes from the start of a process with warm caches.
+``evaluate`` only import what a head needs (numpy, pandas, h5py, scikit-learn, xgboost), read the same store,
+fit one xgboost and write their outs empty. The two take turns; each run has another learning rate, so that
+DVC has something to do. And: how long the first row of ``design`` takes from the start of a process with warm
+caches.
 """
 
 from __future__ import annotations
