@@ -37,6 +37,12 @@ $(VENV)/.all: requirements/all.lock | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/all.lock
 	@touch $@ $(VENV)/.core
 
+# What the store is measured beside has an environment of its own, so that what it stands on changes nothing.
+$(VENV)/bench/.done: requirements/bench.lock | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/bench
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)/bench/bin/python --require-hashes -r requirements/bench.lock
+	@touch $@
+
 setup: $(VENV)/.core
 	@$(BIN)/python -m extractors doctor --quiet
 
@@ -84,17 +90,18 @@ check: setup-all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup-all
+bench: setup-all $(VENV)/bench/.done
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/leaderboard.py
 	$(BIN)/python benchmarks/crop.py --n 60
+	$(VENV)/bench/bin/python benchmarks/stores.py
 	$(BIN)/dvc repro --quiet
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/report.py
 
 lock: | $(BIN)/uv
-	for name in core all; do \
+	for name in core all bench; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header requirements/$$name.in -o requirements/$$name.lock; done
 

@@ -33,7 +33,8 @@ console.pin_threads()  # as the commands do
 
 from job import Job  # noqa: E402
 from made import weights_of  # noqa: E402
-from measured import alone, memory, speed  # noqa: E402
+from measured import memory, speed  # noqa: E402
+from processes import alone  # noqa: E402
 
 NAMES = ("design", "dlib", "resnet18", "vggface2", "arcface", "clip")
 

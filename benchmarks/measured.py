@@ -5,16 +5,12 @@ from __future__ import annotations
 import gc
 import statistics
 import sys
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
-from pathlib import Path
-from typing import Any
 
 from bare import Bare, run_bare, ways
 from job import Built, Job
 from pipeline import host_ms, pipeline
+from processes import reset_peak, resident_mib
 
 TRY_SECONDS = 0.6  # how long each way of the bare pass is tried
 FINALISTS = 2
@@ -96,33 +92,3 @@ def memory(job: Job, built: Built, best: str, batch_size: int, n: int) -> tuple[
 
         on_gpu = torch.cuda.max_memory_allocated() / 2**20
     return before, resident_mib("VmHWM"), on_gpu
-
-
-def reset_peak() -> None:
-    """Linux forgets the peak of resident memory; elsewhere it stays that of the whole process."""
-    file = Path("/proc/self/clear_refs")
-    if file.exists():
-        file.write_text("5")
-
-
-def resident_mib(line: str) -> float:
-    """VmRSS or VmHWM of this process; outside Linux the peak for both."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        found = next(one for one in status.read_text().splitlines() if one.startswith(line))
-        return int(found.split()[1]) / 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def alone(work: Callable[..., Any], *given: Any) -> Any:
-    """Call it in a new process, which ends with this one."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(work, *given).result()
-        except SystemExit:
-            for child in active_children():
-                child.terminate()
-            raise

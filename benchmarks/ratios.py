@@ -88,14 +88,22 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def paired(
-    ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    repeats: int,
+    before: Callable[[], object] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each, in turn; who begins changes, so that neither has the warmer cache."""
+    """Seconds of each, in turn; who begins changes, so that neither has the warmer cache.
+
+    ``before`` is called before each, and is not timed.
+    """
     mine: list[float] = []
     others: list[float] = []
     for i in range(repeats):
         order = [(ours, mine), (theirs, others)]
         for work, found in order if i % 2 == 0 else order[::-1]:
+            if before is not None:
+                before()
             found.append(seconds(work))
     return mine, others
 
@@ -118,20 +126,29 @@ def machine() -> str:
     return f"{model}, {cores} cores, Python {platform.python_version()}"
 
 
-def keep(name: str, ratios: Sequence[Ratio], *, about: str = "", whole: bool = True) -> None:
+def keep(
+    name: str, ratios: Sequence[Ratio], *, about: str = "", command: str = "", whole: bool = True
+) -> None:
     """Print ratios; keep them if the run was a whole one, and not a quick look.
 
     Parameters
     ----------
     name : str
-        Of the script.
+        Of the script, or of a part of what it measures.
     about : str
         On what, in a sentence: sizes, seeds, which data.
+    command : str
+        What measures it; default: the script of that name.
     """
     print(f"{name}: {about} ({machine()})")
     for one in ratios:
         print(f"  {one.line()}")
     if whole:
         RESULTS.mkdir(exist_ok=True)
-        found = {"about": about, "machine": machine(), "ratios": [asdict(one) for one in ratios]}
+        found = {
+            "command": command or f"benchmarks/{name}.py",
+            "about": about,
+            "machine": machine(),
+            "ratios": [asdict(one) for one in ratios],
+        }
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -125,7 +126,8 @@ class RowCache:
             The segment; the same rows give the same name.
         """
         folder, hasher = self.folder(spec), hashlib.sha256()
-        pieces = pieces_of(spec, rows.sorted())
+        data, rest = pieces_of(spec, rows.sorted())
+        pieces = [piece for _, piece in sorted([*data, *rest()], key=itemgetter(0))]
         for piece in pieces:
             hasher.update(piece)
         final = folder / f"{hasher.hexdigest()}{SUFFIX}"

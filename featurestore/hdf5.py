@@ -7,21 +7,25 @@ to know paths and how a store is used.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from featurestore.errors import NonFiniteRow, StoreDamaged, StoreError, StoreVersionError
 from featurestore.rows import StoreRows, ascending, block_columns, not_finite
-from featurestore.skeleton import laid_out
+from featurestore.skeleton import Layout
 from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Piece = tuple[int, memoryview]  # an offset in the file, and the bytes from there on
+
 __all__ = [
     "FORMAT_VERSION",
+    "LARGE_BYTES",
     "MEND",
     "PREAMBLE_BYTES",
     "Structure",
@@ -40,6 +44,8 @@ _MAGIC = "kyara-store"
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Rows can be mapped into memory as they lie: every dataset begins at a multiple of this.
 _ALIGNMENT = 64
+#: Values of fewer bytes are hashed before another thread has begun to.
+LARGE_BYTES = 1 << 20
 #: What to do about a damaged file, for the errors.
 MEND = "run: python -m featurestore repair, then: dvc repro"
 # dataset name -> (dtype, number of dimensions)
@@ -82,13 +88,23 @@ def preamble(xxh3: str) -> bytes:
     return f"{_MAGIC} {FORMAT_VERSION}\nxxh3-128 {xxh3}\n".encode().ljust(PREAMBLE_BYTES, b"\0")
 
 
-def _checked_rows(rows: StoreRows, spec: FeatureSpec, blocks: Sequence[str]) -> StoreRows:
-    """The rows as they are stored: contiguous, every NaN the same; refuses what no store may hold."""
+def _as_stored(rows: StoreRows) -> StoreRows:
+    """The rows as their bytes are written: contiguous, every NaN the same."""
     import numpy as np
 
     keys = np.ascontiguousarray(rows.keys, dtype=np.uint8)
     values = np.ascontiguousarray(rows.values, dtype="<f4")
     status = np.ascontiguousarray(rows.status, dtype=np.uint8)
+    if status.any():  # a NaN has 2^23 forms; bytes must not depend on where it came from
+        values = np.where(np.isnan(values), np.float32(np.nan), values)
+    return StoreRows(keys, values, status)
+
+
+def _check_rows(rows: StoreRows, spec: FeatureSpec, blocks: Sequence[str]) -> None:
+    """Refuse what no store may hold."""
+    import numpy as np
+
+    keys, values, status = rows.keys, rows.values, rows.status
     n, where = len(keys), spec.name
     if values.shape != (n, len(spec.columns)) or status.shape != (n, len(blocks)):
         raise ValueError(f"{where}: shapes of keys, values and status do not match the spec")
@@ -105,16 +121,14 @@ def _checked_rows(rows: StoreRows, spec: FeatureSpec, blocks: Sequence[str]) -> 
                 f"{where}: row {keys[row].tobytes().hex()[:12]} says ok and is not finite in"
                 f" {np.array(spec.columns)[mask][column]} ({len(broken)} such rows)"
             )
-        filled = np.flatnonzero(~fine & ~np.isnan(part).all(axis=1))
+        empty = np.flatnonzero(~fine)
+        filled = empty[~np.isnan(part[empty]).all(axis=1)]
         if len(filled):
             row = int(filled[0])
             said = Status(int(status[row, i])).name.lower()
             raise StoreError(
                 f"{where}: row {keys[row].tobytes().hex()[:12]} says {said} and holds numbers; it must be NaN"
             )
-    if status.any():  # a NaN has 2^23 forms; bytes must not depend on where it came from
-        values = np.where(np.isnan(values), np.float32(np.nan), values)
-    return StoreRows(keys, values, status)
 
 
 def digest_of(spec_json: bytes, blocks: bytes, rows: StoreRows) -> str:
@@ -129,10 +143,14 @@ def digest_of(spec_json: bytes, blocks: bytes, rows: StoreRows) -> str:
     return strong.hexdigest()
 
 
-def pieces_of(spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> list[memoryview]:
-    """A store's bytes, to be written one piece after another; nothing large is copied.
+def pieces_of(
+    spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()
+) -> tuple[list[Piece], Callable[[], list[Piece]]]:
+    """A store's bytes: the data, and what waits for the rest; nothing large is copied.
 
-    HDF5 lays the file out around room for the data, which it never sees: so no write can fail inside it.
+    While the data are written, a thread computes their hashes, which are the longer work. The rest is what
+    HDF5 wrote around room for data that it never sees, so that no write can fail inside it, and last the
+    preamble, without which no file is a store.
 
     Parameters
     ----------
@@ -149,33 +167,51 @@ def pieces_of(spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) ->
         Keys that are not unique and ascending; numbers in a row that is not ok.
     """
     import numpy as np
-    import xxhash
 
     blocks = tuple(blocks) or (spec.name,)
-    rows = _checked_rows(rows, spec, blocks)
-    spec_json, block_text = spec.to_json().encode(), "\n".join(blocks).encode()
+    rows = _as_stored(rows)
     arrays: dict[str, npt.NDArray[Any]] = {
         "key": rows.keys,
         "status": rows.status,
         "value": rows.values,
-        "spec": np.frombuffer(spec_json, dtype=np.uint8),
-        "block": np.frombuffer(block_text, dtype=np.uint8),
+        "spec": np.frombuffer(spec.to_json().encode(), dtype=np.uint8),
+        "block": np.frombuffer("\n".join(blocks).encode(), dtype=np.uint8),
     }
-    attributes: dict[str, str | int] = {
-        "magic": _MAGIC, "format_version": FORMAT_VERSION, "fingerprint": spec.fingerprint,
-        "digest": digest_of(spec_json, block_text, rows),
-    }  # fmt: skip
-    skeleton, offsets = laid_out(arrays, attributes, user_block=PREAMBLE_BYTES, alignment=_ALIGNMENT)
-    pieces, position = [], PREAMBLE_BYTES
-    for name in sorted(offsets, key=offsets.__getitem__):
-        pieces.append(memoryview(skeleton.part(position, offsets[name])))
-        pieces.append(arrays[name].reshape(-1).view("u1").data.toreadonly())
-        position = offsets[name] + arrays[name].nbytes
-    pieces.append(memoryview(skeleton.part(position, max(position, skeleton.size))))
-    hasher = xxhash.xxh3_128()
-    for piece in pieces:
+    layout = Layout(arrays, user_block=PREAMBLE_BYTES, alignment=_ALIGNMENT)
+    names = sorted(layout.offsets, key=layout.offsets.__getitem__)
+    data = [(layout.offsets[name], arrays[name].reshape(-1).view("u1").data.toreadonly()) for name in names]
+
+    def rest() -> list[Piece]:
+        digest = digest_of(arrays["spec"].tobytes(), arrays["block"].tobytes(), rows)
+        return _around(data, layout, spec.fingerprint, digest)
+
+    waited = _in_background(rest) if rows.values.nbytes >= LARGE_BYTES else rest
+    _check_rows(rows, spec, blocks)
+    return data, waited
+
+
+def _around(data: Sequence[Piece], layout: Layout, fingerprint: str, digest: str) -> list[Piece]:
+    """What HDF5 wrote around the data, and the preamble."""
+    import xxhash
+
+    skeleton = layout.finished(
+        {"magic": _MAGIC, "format_version": FORMAT_VERSION, "fingerprint": fingerprint, "digest": digest}
+    )
+    pieces, hasher, position = [], xxhash.xxh3_128(), PREAMBLE_BYTES
+    for offset, piece in [*data, (max(data[-1][0] + len(data[-1][1]), skeleton.size), memoryview(b""))]:
+        pieces.append((position, memoryview(skeleton.part(position, offset))))
+        hasher.update(pieces[-1][1])
         hasher.update(piece)
-    return [memoryview(preamble(hasher.hexdigest())), *pieces]
+        position = offset + len(piece)
+    return [*pieces, (0, memoryview(preamble(hasher.hexdigest())))]
+
+
+def _in_background(work: Callable[[], list[Piece]]) -> Callable[[], list[Piece]]:
+    """Begin it in a thread; what is returned waits for what comes of it."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future.result
 
 
 def check_preamble(head: bytes, where: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Skeleton", "laid_out"]
+__all__ = ["Layout", "Skeleton"]
 
 
 class Skeleton:
@@ -81,34 +81,33 @@ class Skeleton:
             i += last - first
 
 
-def laid_out(
-    arrays: Mapping[str, npt.NDArray[Any]],
-    attributes: Mapping[str, str | int],
-    *,
-    user_block: int,
-    alignment: int,
-) -> tuple[Skeleton, dict[str, int]]:
-    """HDF5's part of a file of contiguous datasets, and the offset of each that is not empty.
+class Layout:
+    """A file of contiguous datasets, laid out around room for them; its attributes may be told later.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
         Shape and dtype count; the values are never looked at.
-    attributes : mapping
-        Of the root.
     user_block : int
         Bytes that HDF5 leaves alone at the beginning: 512 times a power of 2.
     alignment : int
         What every offset is a multiple of.
-    """
-    import h5py
-    import numpy as np
 
-    skeleton, offsets = Skeleton(), {}
-    with h5py.File(
-        skeleton, "w", libver=("v108", "v108"), locking=False, track_order=False,
-        userblock_size=user_block, alignment_threshold=1, alignment_interval=alignment,
-    ) as file:  # fmt: skip
+    Attributes
+    ----------
+    offsets : dict of str to int
+        Of each array that is not empty.
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], *, user_block: int, alignment: int) -> None:
+        import h5py
+
+        self.offsets: dict[str, int] = {}
+        self._skeleton = Skeleton()
+        self._file = h5py.File(
+            self._skeleton, "w", libver=("v108", "v108"), locking=False, track_order=False,
+            userblock_size=user_block, alignment_threshold=1, alignment_interval=alignment,
+        )  # fmt: skip
         for name, array in arrays.items():
             plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             plist.set_layout(h5py.h5d.CONTIGUOUS)
@@ -117,9 +116,15 @@ def laid_out(
             plist.set_obj_track_times(False)
             space = h5py.h5s.create_simple(array.shape)
             kind = h5py.h5t.py_create(array.dtype)
-            dataset = h5py.h5d.create(file.id, name.encode(), kind, space, plist)
+            dataset = h5py.h5d.create(self._file.id, name.encode(), kind, space, plist)
             if array.size:
-                offsets[name] = dataset.get_offset()
-        for name, value in attributes.items():
-            file.attrs[name] = np.bytes_(value) if isinstance(value, str) else np.int64(value)
-    return skeleton, offsets
+                self.offsets[name] = dataset.get_offset()
+
+    def finished(self, attributes: Mapping[str, str | int]) -> Skeleton:
+        """What HDF5 writes around the data, with these attributes of the root; once."""
+        import numpy as np
+
+        with self._file as file:
+            for name, value in attributes.items():
+                file.attrs[name] = np.bytes_(value) if isinstance(value, str) else np.int64(value)
+        return self._skeleton

@@ -10,14 +10,24 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from featurestore.errors import MissingData, MissingRows, StoreDamaged, StoreError
-from featurestore.files import atomic_file, write_all
-from featurestore.hdf5 import MEND, PREAMBLE_BYTES, Structure, check_preamble, digest_of, pieces_of, structure
-from featurestore.rows import KEY_BYTES, StoreRows, ascending, find_keys, pack_keys, unpack_keys
+from featurestore.files import atomic_file, sync, write_all
+from featurestore.hdf5 import (
+    LARGE_BYTES,
+    MEND,
+    PREAMBLE_BYTES,
+    Structure,
+    check_preamble,
+    digest_of,
+    pieces_of,
+    structure,
+)
+from featurestore.rows import KEY_BYTES, KeyIndex, StoreRows, ascending, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
 
 if TYPE_CHECKING:
@@ -32,9 +42,15 @@ __all__ = ["FeatureStore", "write_store"]
 
 def write_store(path: Path, spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> None:
     """Write the canonical store, all or nothing; see `featurestore.hdf5.pieces_of`."""
-    pieces = pieces_of(spec, rows.sorted(), blocks)
+    data, rest = pieces_of(spec, rows.sorted(), blocks)
     with atomic_file(path) as stream:
-        for piece in pieces:
+        for offset, piece in data:
+            stream.seek(offset)
+            write_all(stream, piece)
+        if rows.values.nbytes >= LARGE_BYTES:
+            sync(stream)  # the disk works while they are hashed
+        for offset, piece in rest():
+            stream.seek(offset)
             write_all(stream, piece)
 
 
@@ -109,6 +125,7 @@ class FeatureStore:
     def __init__(self, path: Path | str, *, check: bool = False) -> None:
         self.path = Path(path)
         self._whole: npt.NDArray[np.uint8] | None = None
+        self._maps: dict[str, npt.NDArray[Any]] = {}
         try:
             self._stream = cast("BinaryIO", self.path.open("rb", buffering=0))
         except FileNotFoundError:
@@ -195,6 +212,7 @@ class FeatureStore:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._maps.clear()
         self._stream.close()
 
     def _fill(self, array: npt.NDArray[Any]) -> None:
@@ -232,7 +250,9 @@ class FeatureStore:
         shape, dtype, offset = self._layout[name]
         if not all(shape):
             return np.empty(shape, dtype)
-        return np.memmap(self._stream, dtype=dtype, mode="r", offset=offset, shape=shape)
+        if name not in self._maps:  # a page that was looked at once costs nothing the next time
+            self._maps[name] = np.memmap(self._stream, dtype=dtype, mode="r", offset=offset, shape=shape)
+        return self._maps[name]
 
     @property
     def values(self) -> Values:
@@ -258,6 +278,10 @@ class FeatureStore:
             raise StoreDamaged(f"{self.path}: its rows are not those of its digest; {MEND}")
         return rows
 
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex(self.keys)
+
     def positions(self, keys: Sequence[str] | Keys) -> npt.NDArray[np.intp]:
         """Where keys stand in the store, shape (n,).
 
@@ -269,7 +293,7 @@ class FeatureStore:
         import numpy as np
 
         wanted = keys if isinstance(keys, np.ndarray) else pack_keys(keys)
-        places = find_keys(self.keys, wanted)
+        places = self._index.find(wanted)
         missing = int((places < 0).sum())
         if missing:
             first = wanted[int(np.argmax(places < 0))].tobytes().hex()[:12]
@@ -341,5 +365,5 @@ class FeatureStore:
         import numpy as np
 
         if self._whole is None and len(places) and len(places) * 8 <= self._layout[name][0][0]:
-            return np.array(self._mapped(name)[places])
-        return self._read(name)[places]
+            return np.asarray(self._mapped(name)).take(places, axis=0)
+        return self._read(name).take(places, axis=0)

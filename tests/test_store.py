@@ -10,7 +10,9 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
+from disks import FullDisk
 
+from featurestore.cache import RowCache
 from featurestore.errors import (
     MissingData,
     MissingRows,
@@ -19,7 +21,9 @@ from featurestore.errors import (
     StoreError,
     StoreVersionError,
 )
+from featurestore.files import replaced_disk
 from featurestore.fuse import fuse
+from featurestore.hdf5 import LARGE_BYTES
 from featurestore.rows import StoreRows, find_keys, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore, write_store
@@ -157,6 +161,36 @@ def test_a_failed_write_leaves_the_old_store(tmp_path: Path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["toy.h5"]
 
 
+def test_a_large_store_is_hashed_while_it_is_written_to_the_same_bytes(tmp_path: Path) -> None:
+    given = rows(100_000)
+    assert given.values.nbytes > LARGE_BYTES
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    with FeatureStore(tmp_path / "toy.h5") as store:
+        assert np.array_equal(store.verify().values, given.sorted().values)
+    segment = RowCache(tmp_path / "cache").commit(SPEC, given)  # in one pass, hashed beforehand
+    assert segment.stem == digest(segment) == digest(tmp_path / "toy.h5")
+
+
+def test_a_large_store_that_is_refused_or_finds_the_disk_full_leaves_nothing(tmp_path: Path) -> None:
+    given = rows(100_000)
+    for room in (0, 10_000, 2_000_000, 4_500_000):
+        with replaced_disk(FullDisk(room)), pytest.raises(OSError, match="No space left"):
+            write_store(tmp_path / "toy.h5", SPEC, given)
+    given.values[70_000, 1] = np.nan
+    with pytest.raises(NonFiniteRow):
+        write_store(tmp_path / "toy.h5", SPEC, given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_are_finite_even_if_their_sum_is_not(tmp_path: Path) -> None:
+    given = rows(5)
+    given.values[:] = 3e38
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    given.values[3] = np.inf, 0, -np.inf
+    with pytest.raises(NonFiniteRow, match="is not finite in a"):
+        write_store(tmp_path / "toy.h5", SPEC, given)
+
+
 def test_a_row_that_is_not_ok_and_holds_numbers_is_never_written(tmp_path: Path) -> None:
     given = rows(5)
     given.status[2] = Status.NO_FACE
@@ -246,6 +280,18 @@ def test_rows_of_a_large_store_are_mapped_not_loaded(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 32 << 10, "of 320 MiB, at most 32 may come into memory (KiB)"
+
+
+def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:
+    given = rows(100)
+    write_store(tmp_path / "toy.h5", SPEC, given)
+    store = FeatureStore(tmp_path / "toy.h5")
+    some = store.matrix(given.keys[:3])
+    store.close()
+    assert np.array_equal(some, given.values[:3])
+    for keys in (given.keys[:3], given.keys):
+        with pytest.raises(ValueError, match="closed"):
+            store.matrix(keys)
 
 
 def test_a_store_that_is_replaced_while_it_is_open_stays_what_it_was(tmp_path: Path) -> None:
