@@ -7,6 +7,7 @@ to know paths and how a store is used.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -244,6 +245,7 @@ def check_preamble(head: bytes, where: str) -> str:
 def _attribute(file: Any, name: str, where: str) -> Any:
     """A small scalar attribute, its type checked before a byte of it is read."""
     import h5py
+    import numpy as np
 
     attribute = h5py.h5a.open(file.id, name.encode())
     kind = attribute.get_type()
@@ -254,8 +256,10 @@ def _attribute(file: Any, name: str, where: str) -> Any:
         plain &= isinstance(kind, h5py.h5t.TypeIntegerID)
     if not plain:
         raise StoreError(f"{where}: its attribute {name} is no short text or number")
-    value = file.attrs[name]
-    return value.decode("ascii") if isinstance(value, bytes) else value
+    value = np.empty((), attribute.dtype)
+    attribute.read(value)
+    found = value.item()
+    return found.decode("ascii") if isinstance(found, bytes) else found
 
 
 def structure(stream: BinaryIO, size: int, where: str) -> Structure:
@@ -284,18 +288,18 @@ def _dataset(file: Any, name: str, size: int, where: str) -> tuple[tuple[int, ..
     import h5py
 
     dtype, ndim = _DATASETS[name]
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         raise StoreError(f"{where}: {name} is a link; links are refused")
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
+    dataset = h5py.h5o.open(file.id, name.encode())
+    if not isinstance(dataset, h5py.h5d.DatasetID):
         raise StoreError(f"{where}: {name} is no dataset")
-    plist = dataset.id.get_create_plist()
+    plist = dataset.get_create_plist()
     if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count() or plist.get_nfilters():
         raise StoreError(f"{where}: {name} is not plain contiguous data")
-    if dataset.dtype.str != dtype or dataset.ndim != ndim:
-        raise StoreError(f"{where}: {name} is {dataset.dtype} with {dataset.ndim} axes")
-    offset = dataset.id.get_offset()
-    n_bytes = dataset.size * dataset.dtype.itemsize
-    if dataset.size and (offset is None or offset + n_bytes > size):
+    if dataset.dtype.str != dtype or dataset.rank != ndim:
+        raise StoreError(f"{where}: {name} is {dataset.dtype} with {dataset.rank} axes")
+    shape, offset = tuple(dataset.shape), dataset.get_offset()
+    n_bytes = math.prod(shape) * dataset.dtype.itemsize
+    if n_bytes and (offset is None or offset + n_bytes > size):
         raise StoreDamaged(f"{where}: {name} declares more than the file has")
-    return tuple(dataset.shape), dataset.dtype, offset or 0
+    return shape, dataset.dtype, offset or 0
