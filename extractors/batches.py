@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 from featurestore.elsewhere import Place
@@ -69,6 +70,12 @@ class Batches:
         See `Others`; asked between batches, now and then.
     stops : callable
         Whether to stop; asked before each batch, which is then refused with `Stopped`.
+
+    Attributes
+    ----------
+    size, n_workers : int
+        What is left is planned anew where they change.
+    stops : callable
     """
 
     def __init__(
@@ -81,26 +88,30 @@ class Batches:
         others: Others,
         stops: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.size = size
-        self._planned = size
-        self._n_workers = n_workers
+        self.size, self.n_workers = size, n_workers
+        self.stops = stops
+        self._planned = (size, n_workers)
         self._grows = grows
-        self._others, self._stops = others, stops
+        self._others = others
         self._done: set[str] = set()
         self._plan = _shuffled(even(items, size, n_workers))
         self._ask_at = time.monotonic()
         self._last = threading.local()
         self._cost = math.inf
 
+    def __len__(self) -> int:
+        """How many are planned."""
+        return len(self._plan)
+
     def __iter__(self) -> Iterator[Sequence[Item]]:
         while self._plan:
-            if self._stops():
+            if self.stops():
                 raise Stopped
             self._ask()
-            if self.size != self._planned:
-                self._planned = self.size
-                rest = [item for batch in self._plan for item in batch]
-                self._plan = deque(even(rest, self._planned, self._n_workers))
+            if (self.size, self.n_workers) != self._planned:
+                self._planned = self.size, self.n_workers
+                rest = sorted((item for batch in self._plan for item in batch), key=itemgetter(0))
+                self._plan = _shuffled(even(rest, *self._planned))
             batch = [item for item in self._plan.popleft() if item[0] not in self._done]
             if batch:
                 yield batch
@@ -118,6 +129,10 @@ class Batches:
         now = time.monotonic()
         worked = now - getattr(self._last, "time", now)
         self._last.time = now
-        self._cost = min(self._cost, seconds)  # the least: at times it waits for others to compute
-        if self._grows and worked and self._cost > _KEEP_SHARE * worked and self.size < _LARGEST:
+        self.weigh(seconds, worked)
+
+    def weigh(self, cost_s: float, worked_s: float) -> None:
+        """Tell what a batch cost, of all that it took, that a larger one would not cost more of."""
+        self._cost = min(self._cost, cost_s)  # the least: at times it waits for others to compute
+        if self._grows and worked_s and self._cost > _KEEP_SHARE * worked_s and self.size < _LARGEST:
             self.size = min(2 * self.size, _LARGEST)

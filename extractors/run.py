@@ -159,13 +159,14 @@ def _compute(
     max_pixels: int,
     rows: _Rows,
     runtime: RuntimeParams,
-) -> tuple[int, int, str]:
+) -> tuple[int, int, Spent]:
     """Compute rows batch by batch; images that were computed, the size of a batch at the end, the time."""
     from tqdm import tqdm
 
     n_workers, name = n_threads(runtime.workers), runtime.engine if recipe else "local"
     engine = plugins.load("extractors.engines", name, key="runtime.engine")
-    spent = Spent(n_workers, device=not extractor.thread_safe)
+    place = getattr(extractor, "device", "cpu")
+    spent = Spent(n_workers, device=not extractor.thread_safe, place=place)
     n, total = 0, len(items)
     with finishing() as asked:
         batches = Batches(
@@ -187,7 +188,7 @@ def _compute(
         except Stopped:
             said = "%s: asked to end: %d of %d rows were computed and kept; the same command goes on"
             log.warning(said, extractor.spec.name, n, total)
-    return n, batches.size, spent.text()
+    return n, batches.size, spent
 
 
 def _batch_size(extractor: Extractor, runtime: RuntimeParams, n_images: int) -> int:
@@ -224,6 +225,7 @@ def compute_rows(
     items = [(key, images[key]) for key in unpack_keys(without(rest, previous.keys))]
     start = time.monotonic()
     n, batch_size, spent = _compute(extractor, recipe, items, Reader(root), max_pixels, rows, runtime)
+    said = spent.text()
     for _ in rows.others():  # what an engine's other processes have committed, and other runs
         pass
     found = rows.all()
@@ -237,8 +239,8 @@ def compute_rows(
         not_ok=_n_not_ok(found),
         seconds=time.monotonic() - start,
         batch_size=min(batch_size, getattr(extractor, "largest", None) or batch_size),
-        device=getattr(extractor, "device", "cpu"),
-        spent=spent,
+        device=spent.place,
+        spent=said,
     )
 
 

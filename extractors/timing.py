@@ -28,13 +28,22 @@ class Spent:
         That do what any thread may do.
     device : bool
         Whether one more thread launches a device: ``wait``, ``forward`` and ``commit`` are its own.
+    place : str
+        What computes.
     """
 
-    def __init__(self, threads: int = 1, *, device: bool = False) -> None:
-        self.threads, self.device = threads, device
+    def __init__(self, threads: int = 1, *, device: bool = False, place: str = "cpu") -> None:
+        self.place = place
+        self.divide(threads, 1 if device else 0)
         self._seconds = dict.fromkeys(PHASES, 0.0)
         self._lock = threading.Lock()
         self._start = time.monotonic()
+
+    def divide(
+        self, threads: int, devices: int = 0, *, thread: str = "thread", device: str = "device"
+    ) -> None:
+        """Say who did it: how many of each kind, and how each is called."""
+        self._lanes, self._names = (threads, devices), (thread, device)
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -76,25 +85,23 @@ class Spent:
 
     def said(self, *, wall: float) -> str:
         """`text`, of a run of so many seconds."""
-        seconds = self.seconds
+        seconds, (threads, devices) = self.seconds, self._lanes
         if not seconds or wall <= 0:
             return ""
-        anywhere = [phase for phase in seconds if not self.device or phase in PHASES[:3]]
+        anywhere = [phase for phase in seconds if not devices or phase in PHASES[:3]]
         launched = [phase for phase in seconds if phase not in anywhere]
         parts = []
-        for phases, lanes, whose in (
-            (anywhere, self.threads, "1 thread" if self.threads == 1 else f"{self.threads} threads"),
-            (launched, 1, "the device"),
-        ):
+        for phases, lanes, name in ((anywhere, threads, self._names[0]), (launched, devices, self._names[1])):
             shares = [f"{phase} {seconds[phase] / (lanes * wall):.0%}" for phase in phases]
             if shares:
-                parts.append(f"{', '.join(shares)} of {whose}")
-        return f"{'; '.join(parts)}; bound by {self._bound(seconds, wall, anywhere, launched)}"
+                one = "the device" if name == "device" else f"1 {name}"
+                parts.append(f"{', '.join(shares)} of {one if lanes == 1 else f'{lanes} {name}s'}")
+        return f"{'; '.join(parts)}; bound by {self._bound(seconds, devices * wall, anywhere, launched)}"
 
     def _bound(
-        self, seconds: Mapping[str, float], wall: float, anywhere: list[str], launched: list[str]
+        self, seconds: Mapping[str, float], launching_s: float, anywhere: list[str], launched: list[str]
     ) -> str:
         busy = [phase for phase in launched if phase != "wait"]
-        if self.device and (seconds.get("wait", 0.0) <= _WAITS * wall or not anywhere):
+        if launched and (seconds.get("wait", 0.0) <= _WAITS * launching_s or not anywhere):
             return max(busy, key=seconds.__getitem__, default="wait")
         return max(anywhere, key=seconds.__getitem__, default="wait")

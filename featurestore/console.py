@@ -19,11 +19,21 @@ from contextlib import contextmanager
 
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["Terminated", "command_parser", "dispatch", "finishing", "pin_threads", "run", "say"]
+__all__ = [
+    "THREAD_VARIABLES",
+    "Terminated",
+    "command_parser",
+    "dispatch",
+    "finishing",
+    "pin_threads",
+    "run",
+    "say",
+]
 
 Command = tuple[str, Callable[[argparse.Namespace], int], str]
 
-_THREAD_VARIABLES = (
+#: What BLAS and OpenMP ask for how many threads to start.
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -41,7 +51,7 @@ def pin_threads() -> None:
 
     It works on libraries that are loaded after it: call it before numpy is imported.
     """
-    for variable in _THREAD_VARIABLES:
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
     # what does run in several threads (a network that learns) must not spin while it waits for its turn
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,6 +16,7 @@
     │   │   ├── StoreVersionError
     │   │   └── StoreDamaged
     │   └── MissingRows            (also KeyError)
+    ├── ClusterLost                1   Ray gave up: a batch that ends every process, a cluster that went away
     └── MissingError               4   something a command can fetch, install or make
         ├── MissingData            (also FileNotFoundError)
         ├── MissingWeights         (also FileNotFoundError)
@@ -31,6 +32,7 @@ from __future__ import annotations
 import enum
 
 __all__ = [
+    "ClusterLost",
     "DataError",
     "ImageRejected",
     "KyaraError",
@@ -110,6 +112,9 @@ class ImageRejected(DataError, ValueError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[ImageRejected], tuple[Reason, str]]:
+        return type(self), (self.reason, self.detail)
+
 
 class LabelConflict(DataError):
     """The same picture stands in two classes."""
@@ -145,6 +150,10 @@ class StoreDamaged(StoreError):
 
 class MissingRows(DataError, KeyError):
     """Keys were asked for that the store does not hold."""
+
+
+class ClusterLost(KyaraError):
+    """Ray gave up on what it was asked for."""
 
 
 class MissingError(KyaraError):

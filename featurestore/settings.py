@@ -193,12 +193,18 @@ class RuntimeParams:
     device : {"auto", "cpu", "cuda", "mps"}
         Where networks compute; ``auto`` takes the first of cuda, mps and cpu that is there.
     workers : int
-        Threads; 0 = one a core.
+        Threads, or the cores of a cluster that is started here; 0 = one a core.
     batch_size : int or None
         Images at a time; None = found for the device.
+    actors : int
+        Of the engine ray: processes that compute, each with the extractor of its own; 0 = as many as fit.
+    gpus_per_actor : float
+        Of the engine ray, where GPUs compute: 0.5 = two share one.
     """
 
     engine: str = "local"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: Annotated[int, AtLeast(0)] = 0
     batch_size: Annotated[int, AtLeast(1)] | None = None
+    actors: Annotated[int, AtLeast(0)] = 0
+    gpus_per_actor: Annotated[float, Between(0, 1, "low")] = 1.0

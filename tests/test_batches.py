@@ -70,3 +70,14 @@ def test_batches_do_not_grow_where_keeping_them_costs_little() -> None:
         time.sleep(0.01)
         batches.kept(0.0001)
     assert batches.size == 4
+
+
+def test_for_another_number_of_workers_what_is_left_is_planned_anew_and_the_same_each_time() -> None:
+    drawn = []
+    for _ in range(2):
+        batches = Batches(items(48), 8, 1, grows=False, others=nobody)
+        assert len(batches) == 6
+        batches.n_workers = 4
+        drawn.append(sorted(batches))
+    assert drawn[0] == drawn[1] == list(even(items(48), 8, 4))
+    assert len(drawn[0]) == 8

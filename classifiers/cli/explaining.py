@@ -17,6 +17,7 @@ from classifiers.cli.opening import (
     MODEL,
     RESULTS,
     WEIGHTS,
+    fits,
     fits_much,
     load_head,
     maker,
@@ -121,6 +122,7 @@ def _controls(params: Params, faces: tuple[str, ...]) -> dict[str, Control]:
     }
 
 
+@fits
 def findings() -> None:
     """Test the study's hypotheses on whole groups, and what else it claims."""
     from classifiers.annotations import read_annotations

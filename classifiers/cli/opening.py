@@ -32,6 +32,7 @@ __all__ = [
     "MODEL",
     "RESULTS",
     "WEIGHTS",
+    "fits",
     "fits_much",
     "fusion_of",
     "load_head",
@@ -54,8 +55,22 @@ LOGS = Path("logs")
 LOOKS = LOGS / "looks.csv"
 
 
+def fits(command: Callable[[], None]) -> Callable[[], None]:
+    """A command that fits heads, on a cluster where params.yaml says so."""
+
+    @functools.wraps(command)
+    def on_engine() -> None:
+        from classifiers.pool import on
+        from featurestore.params import load_params
+
+        with on(load_params().runtime.engine):
+            command()
+
+    return on_engine
+
+
 def fits_much(command: Callable[[], None]) -> Callable[[], None]:
-    """A command that fits heads for seconds: the processes for it start while it reads the study."""
+    """One that does so for seconds: the processes for it start while it reads the study."""
 
     @functools.wraps(command)
     def warm() -> None:
@@ -65,7 +80,7 @@ def fits_much(command: Callable[[], None]) -> Callable[[], None]:
         with warmed(load_params().runtime.workers):
             command()
 
-    return warm
+    return fits(warm)
 
 
 def open_study() -> tuple[Params, Study, int]:

@@ -10,6 +10,7 @@ from classifiers.cli.opening import (
     LOOKS,
     MODEL,
     RESULTS,
+    fits,
     fits_much,
     fusion_of,
     load_head,
@@ -54,6 +55,7 @@ def train() -> None:
     print(f"{params.model} fitted on {rows} -> {MODEL}/{said}")
 
 
+@fits
 def evaluate() -> None:
     """Score the head: cv over grouped folds of train and val, and the saved model on val."""
     from classifiers.data import check_model
