@@ -64,7 +64,7 @@ def test_every_head_and_extractor_has_its_defaults_without_a_block() -> None:
         ({"extractors__nosuch": {}}, "extractors: no 'nosuch'; one of: arcface, clip, design"),
         ({"heads__nosuch": {}}, "heads: no 'nosuch'; one of: convention"),
         ({"runtime__engine": "cluster"}, "runtime.engine: no 'cluster'; one of: local, ray"),
-        ({"runtime__gpus_per_actor": 0}, "runtime.gpus_per_actor: 0.0 is out of range; above 0 to 1"),
+        ({"runtime__gpus_per_actor": 0}, "runtime.gpus_per_actor: 0 is out of range; above 0 to 1"),
         ({"data__group_from": "(["}, "data.group_from: no regular expression"),
         ({"data__group_from": "abc"}, "needs one (group) that is the series"),
         ({"data__near_duplicate_distance": 30}, "data.near_duplicate_distance: 30 is out of range"),
