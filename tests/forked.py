@@ -32,7 +32,7 @@ from featurestore.index import build_index, write_index
 from featurestore.scan import IndexOptions, scan, write_quarantine
 
 NOBODY = 65534
-SECONDS = 20
+SECONDS = 60
 #: Pictures up to this come back with their pixels, and not only with the digest.
 SMALL = 10_000
 
