@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import signal
@@ -156,7 +157,7 @@ def test_two_machines_give_the_bytes_of_one(cluster: None, tmp_path: Path, run: 
 
 
 def test_a_killed_actor_is_replaced_and_costs_one_batch(
-    cluster: None, tmp_path: Path, run: Any, counting: Any
+    cluster: None, tmp_path: Path, run: Any, counting: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed = []
 
@@ -175,6 +176,7 @@ def test_a_killed_actor_is_replaced_and_costs_one_batch(
     assert 24 <= n_told(tmp_path) <= 24 + BATCH
     run(counting(), "local")
     assert same_bytes(tmp_path)
+    assert caplog.handler.level == logging.NOTSET  # hushing Ray hushes nobody else
 
 
 DRIVER = """

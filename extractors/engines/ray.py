@@ -186,8 +186,8 @@ def _stream(desk: Any, plan: _Plan, work: Work) -> Generator[pa.Table]:
     from ray.util.annotations import RayDeprecationWarning
 
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # its file, in Ray's own folder, has all
-            handler.setLevel(logging.CRITICAL)
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
+            handler.setLevel(logging.CRITICAL)  # its file, in Ray's own folder, has all
     folder, loader = Path.cwd(), pickle.dumps(work.loader)
     pool = ray.data.ActorPoolStrategy(size=plan.n_actors, max_tasks_in_flight_per_actor=2)
     # batches that grow may be fewer in the end
