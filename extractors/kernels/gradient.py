@@ -16,7 +16,9 @@ from numpy import float32 as f32
 from numpy import float64 as f64
 from numpy import int16 as i16
 from numpy import int32 as i32
+from numpy import int64 as i64
 from numpy import uint16 as u16
+from numpy import uint64 as u64
 
 __all__ = ["NAMES", "measure", "orientation_bins"]
 
@@ -37,28 +39,45 @@ ORIENTATION_BINS: Final = 16
 _EDGE_MIN_SQUARE: Final = EDGE_MIN_MAGNITUDE**2
 _EDGE_BIN: Final = EDGE_MIN_MAGNITUDE // MAGNITUDE_BIN_WIDTH
 _PER_BIN = f32(1.0 / MAGNITUDE_BIN_WIDTH)
-# One key holds the magnitude's bin and, from the edge threshold on, the orientation's bin too. Four
-# histograms take turns, so that equal neighbours need not wait for each other; each has a bin to spare.
+# One key holds the magnitude's bin and, from the edge threshold on, the orientation's bin too. Eight counters
+# of a key take turns, so that equal neighbours need not wait for each other: four side by side, which the
+# processor addresses at no cost, and as many in a second half. A key is to spare.
 _KEYS: Final = _EDGE_BIN + (MAGNITUDE_BINS - _EDGE_BIN) * ORIENTATION_BINS
-_ROOM: Final = _KEYS + 8
+_TURNS: Final = 8
+_HALF: Final = u64(4 * (_KEYS + 1))
 _SLOPE_1 = f32(math.tan(math.pi / 32))
 _SLOPE_2 = f32(math.tan(3 * math.pi / 32))
 _SLOPE_3 = f32(math.tan(5 * math.pi / 32))
 _SLOPE_4 = f32(math.tan(7 * math.pi / 32))
 
-# Rows of the scratch buffers. One buffer a type with fixed offsets, so that LLVM sees no overlap.
+# Rows of the scratch buffers. One buffer a type with fixed offsets, so that LLVM sees no overlap; a whole
+# buffer and an unsigned offset, as a slice is counted by an atomic and a signed one may be negative.
 _STRIDE: Final = 320
-_SMOOTH: Final = 0
-_DIFF: Final = _STRIDE
-_GX: Final = 2 * _STRIDE
-_GY: Final = 3 * _STRIDE
-_STRENGTH: Final = 4 * _STRIDE
-_LAPLACIAN: Final = 5 * _STRIDE
-_SUM: Final = 0
-_SQUARE: Final = _STRIDE
-_MAGNITUDE: Final = 0
-_LOCAL: Final = _STRIDE
-_LOCAL_2: Final = 2 * _STRIDE
+_SMOOTH: Final = u64(0)
+_DIFF: Final = u64(_STRIDE)
+_GX: Final = u64(2 * _STRIDE)
+_GY: Final = u64(3 * _STRIDE)
+_STRENGTH: Final = u64(4 * _STRIDE)
+_LAPLACIAN: Final = u64(5 * _STRIDE)
+# Sums of a few rows, a column each; they fit 16 bits without a sign.
+_GX_SUM: Final = u64(6 * _STRIDE)
+_STRENGTH_SUM: Final = u64(7 * _STRIDE)
+_N_SHORTS: Final = 8 * _STRIDE
+_ROWS_IN_16_BITS: Final = 32
+# Rows of the plane that are at hand at once: those of a window, and the one that just left it.
+_N_LINES: Final = 6
+_SUM: Final = u64(0)
+_SQUARE: Final = u64(_STRIDE)
+_MAGNITUDE: Final = u64(0)
+_LOCAL: Final = u64(_STRIDE)
+_LOCAL_2: Final = u64(2 * _STRIDE)
+_1: Final = u64(1)
+_2: Final = u64(2)
+_3: Final = u64(3)
+_4: Final = u64(4)
+_5: Final = u64(5)
+_6: Final = u64(6)
+_7: Final = u64(7)
 U8: TypeAlias = npt.NDArray[np.uint8]
 I64: TypeAlias = npt.NDArray[np.int64]
 I16: TypeAlias = npt.NDArray[np.int16]
@@ -66,7 +85,6 @@ I32: TypeAlias = npt.NDArray[np.int32]
 F32: TypeAlias = npt.NDArray[np.float32]
 F64: TypeAlias = npt.NDArray[np.float64]
 U16: TypeAlias = npt.NDArray[np.uint16]
-U32: TypeAlias = npt.NDArray[np.uint32]
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
 
 
@@ -84,33 +102,42 @@ def _mirror(i: int, n: int) -> int:
 def _fill_border(grey: U8, h: int, w: int) -> None:
     """Mirror the inside of the plane into its border of 2."""
     stride = w + 4
+    a, b, c, d = (
+        u64(_mirror(i64(-2), w)),
+        u64(_mirror(i64(-1), w)),
+        u64(_mirror(w, w)),
+        u64(_mirror(w + 1, w)),
+    )
     for y in range(2, h + 2):
-        line = y * stride
-        for k in (-2, -1, w, w + 1):
-            grey[line + 2 + k] = grey[line + 2 + _mirror(k, w)]
+        line = u64(y * stride)
+        inside = line + _2
+        grey[line] = grey[inside + a]
+        grey[line + _1] = grey[inside + b]
+        grey[inside + u64(w)] = grey[inside + c]
+        grey[inside + u64(w + 1)] = grey[inside + d]
     for k in (-2, -1, h, h + 1):
-        source = (2 + _mirror(k, h)) * stride
-        target = (2 + k) * stride
+        source = u64((2 + _mirror(k, h)) * stride)
+        target = u64((2 + k) * stride)
         for x in range(stride):
-            grey[target + x] = grey[source + x]
+            grey[target + u64(x)] = grey[source + u64(x)]
 
 
 @njit(**_OPTIONS)
-def _orientation_bin(gx: int, gy: int) -> np.int32:
+def _orientation_bin(gx: np.float32, gy: np.float32) -> np.int32:
     """Bin of a gradient's orientation modulo π; 16 bins, bin k centred on kπ/16.
 
     The borders' slopes are irrational, so no integer gradient lies on one and float32 decides exactly.
     """
-    ax = i32(abs(gx))
-    ay = i32(abs(gy))
-    long = f32(max(ax, ay))
-    short = f32(min(ax, ay))
+    ax = abs(gx)
+    ay = abs(gy)
+    long = ax if ax > ay else ay
+    short = ax if ax < ay else ay
     k = i32(short > long * _SLOPE_1)
     k = i32(k + i32(short > long * _SLOPE_2))
     k = i32(k + i32(short > long * _SLOPE_3))
     k = i32(k + i32(short > long * _SLOPE_4))
     k = i32(i32(8) - k) if ay > ax else k
-    return i32(i32(i32(16) - k) & i32(15)) if i32(gx ^ gy) < 0 else k
+    return i32(i32(i32(16) - k) & i32(15)) if gx * gy < f32(0) else k
 
 
 @njit(**_OPTIONS)
@@ -118,65 +145,68 @@ def orientation_bins(gx: I16, gy: I16) -> I32:
     """Orientation bins of int16 gradients of shape (n,)."""
     bins = np.empty(gx.size, np.int32)
     for x in range(gx.size):
-        bins[x] = _orientation_bin(i32(gx[x]), i32(gy[x]))
+        bins[x] = _orientation_bin(f32(gx[x]), f32(gy[x]))
     return bins
 
 
 @njit(**_OPTIONS)
-def _sobel_row(up: U8, mid: U8, down: U8, n: int, buf: I16) -> None:
-    """Sobel: gx = [-1 0 1] of [1 2 1]ᵀ, gy = [1 2 1] of [-1 0 1]ᵀ, |gx| + |gy|, and the Laplacian.
+def _slot(row: int) -> u64:
+    """Where a row of the plane is among the lines."""
+    return u64(row % _N_LINES * _STRIDE)
 
-    The rows start one left of the first pixel.
+
+@njit(**_OPTIONS)
+def _take_line(grey: U8, start: u64, n: int, lines: I16, slot: u64) -> None:
+    """Take a row of the plane as x - 128, whose square fits 16 bits; no derivative or variance sees the 128.
+
+    Kept in 16 bits, as LLVM computes what it widens itself in 64.
+    """
+    for x in range(n):
+        lines[slot + u64(x)] = i16(i16(grey[start + u64(x)]) - i16(128))
+
+
+@njit(**_OPTIONS)
+def _sobel_row(lines: I16, up: u64, mid: u64, down: u64, n: int, buf: I16) -> None:
+    """Sobel: gx = [-1 0 1] of [1 2 1]ᵀ, gy = [1 2 1] of [-1 0 1]ᵀ, s = |gx| + |gy|, and the Laplacian.
+
+    The lines begin one left of the first pixel.
     """
     for x in range(n + 2):
-        buf[_SMOOTH + x] = i16(i16(up[x]) + i16(2 * i16(mid[x])) + i16(down[x]))
-        buf[_DIFF + x] = i16(i16(down[x]) - i16(up[x]))
+        sides = i16(lines[up + u64(x)] + lines[down + u64(x)])
+        buf[_SMOOTH + u64(x)] = i16(sides + i16(2 * lines[mid + u64(x)]))
+        buf[_DIFF + u64(x)] = i16(lines[down + u64(x)] - lines[up + u64(x)])
     for x in range(n):
-        gx = i16(buf[_SMOOTH + x + 2] - buf[_SMOOTH + x])
-        gy = i16(buf[_DIFF + x] + i16(2 * buf[_DIFF + x + 1]) + buf[_DIFF + x + 2])
-        buf[_GX + x] = gx
-        buf[_GY + x] = gy
-        buf[_STRENGTH + x] = i16(i16(abs(gx)) + i16(abs(gy)))
-    for x in range(n):
-        side = i16(i16(mid[x]) + i16(mid[x + 2]))
-        buf[_LAPLACIAN + x] = i16(buf[_SMOOTH + x + 1] + side - i16(6 * i16(mid[x + 1])))
+        gx = i16(buf[_SMOOTH + u64(x) + _2] - buf[_SMOOTH + u64(x)])
+        sides = i16(buf[_DIFF + u64(x)] + buf[_DIFF + u64(x) + _2])
+        gy = i16(sides + i16(2 * buf[_DIFF + u64(x) + _1]))
+        buf[_GX + u64(x)] = gx
+        buf[_GY + u64(x)] = gy
+        ax = i16(abs(gx))
+        strength = i16(ax + i16(abs(gy)))
+        buf[_STRENGTH + u64(x)] = strength
+        buf[_GX_SUM + u64(x)] = i16(buf[_GX_SUM + u64(x)] + ax)
+        buf[_STRENGTH_SUM + u64(x)] = i16(buf[_STRENGTH_SUM + u64(x)] + strength)
+        cross = i16(i16(lines[mid + u64(x)] + lines[mid + u64(x) + _2]) + buf[_SMOOTH + u64(x) + _1])
+        buf[_LAPLACIAN + u64(x)] = i16(cross - i16(6 * lines[mid + u64(x) + _1]))
 
 
 @njit(**_OPTIONS)
-def _add_gradient(buf: I16, n: int, y: int, sums: I64, columns: I32) -> None:
-    """Add Σ|gx|, Σgx², Σgy², Σgx gy, and Σ s, Σ y s, Σ y² s of s = |gx| + |gy|; s to its columns."""
-    xx = yy = xy = ax = strength = i32(0)
+def _magnitude_row(buf: I16, n: int, sums: I64, roots: F32, bins: U16) -> None:
+    """Magnitudes and the keys of both histograms; adds Σgx², Σgy², Σgx gy and 2^12 times the sum over edges.
+
+    All products of gradients are whole numbers below 2^24: float32 holds them exactly.
+    """
+    xx = yy = xy = edges = i32(0)
     for x in range(n):
-        gx = i32(buf[_GX + x])
-        gy = i32(buf[_GY + x])
-        xx = i32(xx + i32(gx * gx))
-        yy = i32(yy + i32(gy * gy))
+        gx = f32(buf[_GX + u64(x)])
+        gy = f32(buf[_GY + u64(x)])
+        gx2 = gx * gx
+        gy2 = gy * gy
+        xx = i32(xx + i32(gx2))
+        yy = i32(yy + i32(gy2))
         xy = i32(xy + i32(gx * gy))
-    for x in range(n):
-        ax = i32(ax + i32(abs(buf[_GX + x])))
-        strength = i32(strength + i32(buf[_STRENGTH + x]))
-    for x in range(n):
-        columns[x] = i32(columns[x] + i32(buf[_STRENGTH + x]))
-    total = np.int64(strength)
-    sums[0] += ax
-    sums[1] += total - ax
-    sums[2] += xx
-    sums[3] += yy
-    sums[4] += xy
-    sums[6] += total
-    sums[7] += y * total
-    sums[8] += y * y * total
-
-
-@njit(**_OPTIONS)
-def _magnitude_row(buf: I16, n: int, roots: F32, bins: U16) -> np.int64:
-    """Magnitudes and the keys of both histograms; returns 2^12 times the sum over the row's edges."""
-    edges = i32(0)
-    for x in range(n):
-        gx = i32(buf[_GX + x])
-        gy = i32(buf[_GY + x])
-        m = np.sqrt(f32(i32(i32(gx * gx) + i32(gy * gy))))
-        roots[_MAGNITUDE + x] = m
+        m = np.sqrt(gx2 + gy2)
+        roots[_MAGNITUDE + u64(x)] = m
         k = min(i32(m * _PER_BIN), i32(MAGNITUDE_BINS - 1))
         edge = i32(
             i32(_EDGE_BIN)
@@ -184,36 +214,84 @@ def _magnitude_row(buf: I16, n: int, roots: F32, bins: U16) -> np.int64:
         )
         bins[x] = u16(edge if k >= _EDGE_BIN else k)
         edges = i32(edges + (i32(m * f32(4096) + f32(0.5)) if k >= _EDGE_BIN else i32(0)))
-    return np.int64(edges)
+    sums[2] += xx
+    sums[3] += yy
+    sums[4] += xy
+    sums[5] += edges
 
 
 @njit(**_OPTIONS)
-def _add_roots(roots: F32, quarter: int, pivot: float, totals: F64) -> None:
+def _add_strength(buf: I16, n: int, y: int, sums: I64) -> None:
+    """Add Σ s, Σ y s, Σ y² s of a row."""
+    strength = i32(0)
+    for x in range(n):
+        strength = i32(strength + i32(buf[_STRENGTH + u64(x)]))
+    total = i64(strength)
+    sums[6] += total
+    sums[7] += y * total
+    sums[8] += y * y * total
+
+
+@njit(**_OPTIONS)
+def _close_columns(buf: I16, n: int, sums: I64, columns: I32) -> None:
+    """Add Σ|gx|, and s to its columns, from the sums of a few rows, which begin again at zero."""
+    ax = i32(0)
+    for x in range(n):
+        ax = i32(ax + i32(u16(buf[_GX_SUM + u64(x)])))
+        columns[x] = i32(columns[x] + i32(u16(buf[_STRENGTH_SUM + u64(x)])))
+        buf[_GX_SUM + u64(x)] = 0
+        buf[_STRENGTH_SUM + u64(x)] = 0
+    sums[0] += ax
+
+
+@njit(**_OPTIONS)
+def _add_keys(bins: U16, n: int, keys: U16) -> None:
+    """Count the keys of a row; none of the turns sees more than 2^13 pixels of an image."""
+    for x in range(n, n + _TURNS - 1):
+        bins[x] = _KEYS
+    one = u16(1)
+    for block in range((n + _TURNS - 1) // _TURNS):
+        first = u64(block) * u64(_TURNS)
+        keys[_4 * u64(bins[first])] += one
+        keys[_4 * u64(bins[first + _1]) + _1] += one
+        keys[_4 * u64(bins[first + _2]) + _2] += one
+        keys[_4 * u64(bins[first + _3]) + _3] += one
+        keys[_4 * u64(bins[first + _4]) + _HALF] += one
+        keys[_4 * u64(bins[first + _5]) + _HALF + _1] += one
+        keys[_4 * u64(bins[first + _6]) + _HALF + _2] += one
+        keys[_4 * u64(bins[first + _7]) + _HALF + _3] += one
+
+
+@njit(**_OPTIONS)
+def _add_roots(roots: F32, n: int, pivot: float, totals: F64) -> None:
     """Add a row of roots, four quarters of it at once, to float64 totals a column.
 
     The local deviations, and their squares, are taken from ``pivot``: equal ones have variance 0.
     """
-    q2, q3 = 2 * quarter, 3 * quarter
+    quarter = (n + 3) // 4
+    q1, q2, q3 = u64(quarter), u64(2 * quarter), u64(3 * quarter)
     for x in range(quarter):
-        a = f64(roots[_MAGNITUDE + x]) + f64(roots[_MAGNITUDE + quarter + x])
-        b = f64(roots[_MAGNITUDE + q2 + x]) + f64(roots[_MAGNITUDE + q3 + x])
-        totals[_MAGNITUDE + x] += a + b
+        first = _MAGNITUDE + u64(x)
+        a = f64(roots[first]) + f64(roots[first + q1])
+        b = f64(roots[first + q2]) + f64(roots[first + q3])
+        totals[_MAGNITUDE + u64(x)] += a + b
     for x in range(quarter):
-        a = f64(roots[_LOCAL + x]) - pivot
-        b = f64(roots[_LOCAL + quarter + x]) - pivot
-        c = f64(roots[_LOCAL + q2 + x]) - pivot
-        d = f64(roots[_LOCAL + q3 + x]) - pivot
-        totals[_LOCAL + x] += (a + b) + (c + d)
-        totals[_LOCAL_2 + x] += (a * a + b * b) + (c * c + d * d)
+        first = _LOCAL + u64(x)
+        a = f64(roots[first]) - pivot
+        b = f64(roots[first + q1]) - pivot
+        c = f64(roots[first + q2]) - pivot
+        d = f64(roots[first + q3]) - pivot
+        totals[_LOCAL + u64(x)] += (a + b) + (c + d)
+        totals[_LOCAL_2 + u64(x)] += (a * a + b * b) + (c * c + d * d)
 
 
 @njit(**_OPTIONS)
-def _add_laplacian(lap: I16, sums: I64) -> None:
+def _add_laplacian(buf: I16, n: int, sums: I64) -> None:
     """Add Σ|L|, ΣL, ΣL² of the Laplacian [0 1 0; 1 -4 1; 0 1 0]."""
     a = s = q = i32(0)
-    for x in range(lap.size):
-        v = i32(lap[x])
-        a = i32(a + i32(abs(lap[x])))
+    for x in range(n):
+        v = i32(buf[_LAPLACIAN + u64(x)])
+        a = i32(a + i32(abs(buf[_LAPLACIAN + u64(x)])))
         s = i32(s + v)
         q = i32(q + i32(v * v))
     sums[9] += a
@@ -222,36 +300,39 @@ def _add_laplacian(lap: I16, sums: I64) -> None:
 
 
 @njit(**_OPTIONS)
-def _add_scars(lap: I16, flag: U8, sums: I64) -> None:
-    """Add the skin pixels of a row, and those of them with a strong Laplacian."""
+def _add_scars(buf: I16, left: u64, flags: U8, flag: u64, n: int, sums: I64) -> None:
+    """Add the skin among n pixels of a row from ``left`` on, and those of them with a strong Laplacian."""
     skin = scars = i32(0)
-    for x in range(flag.size):
-        on_skin = i32(flag[x] & 1)
+    for x in range(n):
+        on_skin = i32(flags[flag + u64(x)] & 1)
         skin = i32(skin + on_skin)
-        scars = i32(scars + (on_skin if abs(lap[x]) >= SCAR_MIN_LAPLACIAN else i32(0)))
+        strong = abs(buf[_LAPLACIAN + left + u64(x)]) >= SCAR_MIN_LAPLACIAN
+        scars = i32(scars + (on_skin if strong else i32(0)))
     sums[12] += skin
     sums[13] += scars
 
 
 @njit(**_OPTIONS)
-def _slide(enter: U8, leave: U8, n: int, ints: I32) -> None:
-    """Move the column sums of x and x² down by a row."""
+def _slide(lines: I16, enter: u64, leave: u64, n: int, ints: I32) -> None:
+    """Move the column sums of x and x² down by a row; a² - b² = (a - b)(a + b)."""
     for x in range(n):
-        a = i32(enter[x])
-        b = i32(leave[x])
-        ints[_SUM + x] = i32(ints[_SUM + x] + i32(a - b))
-        ints[_SQUARE + x] = i32(ints[_SQUARE + x] + i32(i32(a * a) - i32(b * b)))
+        a = lines[enter + u64(x)]
+        b = lines[leave + u64(x)]
+        step = i16(a - b)
+        ints[_SUM + u64(x)] = i32(ints[_SUM + u64(x)] + i32(step))
+        ints[_SQUARE + u64(x)] = i32(ints[_SQUARE + u64(x)] + i32(i16(step * i16(a + b))))
 
 
 @njit(**_OPTIONS)
 def _local_row(ints: I32, n: int, roots: F32) -> None:
-    """25 times the standard deviation of each 5x5 window, sqrt(25 Σx² - (Σx)²)."""
+    """25 times the standard deviation of each 5x5 window, sqrt(25 Σx² - (Σx)²), the same for x - 128."""
     for x in range(n):
-        s = i32(ints[_SUM + x] + ints[_SUM + x + 1] + ints[_SUM + x + 2])
-        s = i32(s + ints[_SUM + x + 3] + ints[_SUM + x + 4])
-        q = i32(ints[_SQUARE + x] + ints[_SQUARE + x + 1] + ints[_SQUARE + x + 2])
-        q = i32(q + ints[_SQUARE + x + 3] + ints[_SQUARE + x + 4])
-        roots[_LOCAL + x] = np.sqrt(f32(i32(i32(25 * q) - i32(s * s))))
+        i, j = _SUM + u64(x), _SQUARE + u64(x)
+        s = i32(ints[i] + ints[i + _1] + ints[i + _2])
+        s = i32(s + ints[i + _3] + ints[i + _4])
+        q = i32(ints[j] + ints[j + _1] + ints[j + _2])
+        q = i32(q + ints[j + _3] + ints[j + _4])
+        roots[_LOCAL + u64(x)] = np.sqrt(f32(i32(i32(25 * q) - i32(s * s))))
 
 
 @njit(**_OPTIONS)
@@ -266,12 +347,15 @@ def _entropy(counts: I64) -> float:
 
 
 @njit(**_OPTIONS)
-def _write_histograms(keys: U32, out: F64) -> None:
+def _write_histograms(keys: U16, out: F64) -> None:
     """Edges: their share, mean (``out[3]`` holds the sum), 1 - entropy of their orientations / 4 bits."""
     magnitude = np.zeros(MAGNITUDE_BINS, np.int64)
     turns = np.zeros(ORIENTATION_BINS, np.int64)
     for key in range(_KEYS):
-        count = np.int64(keys[key]) + keys[_ROOM + key] + keys[2 * _ROOM + key] + keys[3 * _ROOM + key]
+        count = i64(0)
+        for turn in range(4):
+            i = _4 * u64(key) + u64(turn)
+            count += i64(keys[i]) + i64(keys[_HALF + i])
         if key < _EDGE_BIN:
             magnitude[key] += count
         else:
@@ -291,10 +375,10 @@ def _write_place(columns: I32, sums: I64, h: int, w: int, out: F64) -> None:
     half = 0.5 * math.sqrt(float(h * h + w * w))
     out[14] = out[15] = 0.0
     if total > 0.0:
-        x1 = x2 = np.int64(0)
+        x1 = x2 = i64(0)
         for x in range(w):
-            x1 += x * np.int64(columns[x])
-            x2 += x * x * np.int64(columns[x])
+            x1 += x * i64(columns[x])
+            x2 += x * x * i64(columns[x])
         cx = x1 / total
         cy = sums[7] / total
         spread = x2 / total - cx * cx + sums[8] / total - cy * cy
@@ -309,10 +393,10 @@ def _write_sums(sums: I64, totals: F64, pivot: float, n: int, w: int, out: F64) 
     """The statistics of Sobel, structure tensor, Laplacian and local variance from the exact sums."""
     magnitude = local = local_2 = 0.0
     for x in range((w + 3) // 4):
-        magnitude += totals[_MAGNITUDE + x]
-        local += totals[_LOCAL + x]
-        local_2 += totals[_LOCAL_2 + x]
-    ax, ay, xx, yy, xy = sums[0], sums[1], sums[2], sums[3], sums[4]
+        magnitude += totals[_MAGNITUDE + u64(x)]
+        local += totals[_LOCAL + u64(x)]
+        local_2 += totals[_LOCAL_2 + u64(x)]
+    ax, ay, xx, yy, xy = sums[0], sums[6] - sums[0], sums[2], sums[3], sums[4]
     mean = magnitude / n
     out[0] = mean
     out[1] = math.sqrt(max((xx + yy) / n - mean * mean, 0.0))
@@ -351,46 +435,39 @@ def measure(grey: U8, flags: U8, h: int, w: int, out: F64) -> None:
     """
     stride = w + 4
     _fill_border(grey, h, w)
-    buf = np.empty(6 * _STRIDE, np.int16)
+    buf = np.zeros(_N_SHORTS, np.int16)
+    lines = np.zeros(_N_LINES * _STRIDE, np.int16)
     ints = np.zeros(2 * _STRIDE, np.int32)
     bins = np.zeros(_STRIDE, np.uint16)
     roots = np.zeros(2 * _STRIDE, np.float32)
     totals = np.zeros(3 * _STRIDE, np.float64)
     columns = np.zeros(_STRIDE, np.int32)
-    keys = np.zeros(4 * _ROOM, np.uint32)
-    one = np.uint32(1)
+    keys = np.zeros(_TURNS * (_KEYS + 1), np.uint16)
     sums = np.zeros(16, np.int64)
-    blank = np.zeros(stride, np.uint8)
     top, bottom = h // 4, max(3 * h // 4, h // 4 + 1)
     left, right = w // 4, max(3 * w // 4, w // 4 + 1)
     for y in range(4):
-        _slide(grey[y * stride : (y + 1) * stride], blank, stride, ints)
-    leave = blank
+        _take_line(grey, u64(y * stride), stride, lines, _slot(y))
+        _slide(lines, _slot(y), _slot(-1), stride, ints)
     pivot = 0.0
     for y in range(h):
-        up = grey[(y + 1) * stride + 1 : (y + 2) * stride]
-        mid = grey[(y + 2) * stride + 1 : (y + 3) * stride]
-        down = grey[(y + 3) * stride + 1 : (y + 4) * stride]
-        _sobel_row(up, mid, down, w, buf)
-        _add_gradient(buf, w, y, sums, columns)
-        sums[5] += _magnitude_row(buf, w, roots, bins)
-        bins[w : w + 3] = _KEYS
-        for x in range(0, w, 4):
-            keys[bins[x]] += one
-            keys[_ROOM + bins[x + 1]] += one
-            keys[2 * _ROOM + bins[x + 2]] += one
-            keys[3 * _ROOM + bins[x + 3]] += one
-        lap = buf[_LAPLACIAN : _LAPLACIAN + w]
-        _add_laplacian(lap, sums)
+        _take_line(grey, u64((y + 4) * stride), stride, lines, _slot(y + 4))
+        _slide(lines, _slot(y + 4), _slot(y - 1), stride, ints)
+        _sobel_row(lines, _slot(y + 1) + _1, _slot(y + 2) + _1, _slot(y + 3) + _1, w, buf)
+        _magnitude_row(buf, w, sums, roots, bins)
+        _add_strength(buf, w, y, sums)
+        if y % _ROWS_IN_16_BITS == _ROWS_IN_16_BITS - 1 or y == h - 1:
+            _close_columns(buf, w, sums, columns)
+        _add_keys(bins, w, keys)
+        _add_laplacian(buf, w, sums)
         if top <= y < bottom:
-            _add_scars(lap[left:right], flags[y * w + left : y * w + right], sums)
-        _slide(grey[(y + 4) * stride : (y + 5) * stride], leave, stride, ints)
-        leave = grey[y * stride : (y + 1) * stride]
+            _add_scars(buf, u64(left), flags, u64(y * w + left), right - left, sums)
         _local_row(ints, w, roots)
         if y == 0:
             pivot = f64(roots[_LOCAL])
-            roots[_LOCAL + w : _LOCAL + w + 3] = roots[_LOCAL]
-        _add_roots(roots, (w + 3) // 4, pivot, totals)
+            for x in range(w, w + 3):
+                roots[_LOCAL + u64(x)] = roots[_LOCAL]
+        _add_roots(roots, w, pivot, totals)
     _write_sums(sums, totals, pivot, h * w, w, out)
     _write_histograms(keys, out)
     _write_place(columns, sums, h, w, out)

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 from numpy import int32 as i32
+from numpy import int64 as i64
 from numpy import uint8 as u8
 from numpy import uint16 as u16
+from numpy import uint64 as u64
 
 __all__ = ["NAMES", "measure"]
 
@@ -31,47 +33,45 @@ RING_OUTER_PERCENT: Final = 95
 LOW_PERCENT: Final = 5
 HIGH_PERCENT: Final = 95
 
+# Eight counters of a level take turns, so that equal neighbours need not wait for each other: four side by
+# side, which the processor addresses at no cost, and as many in a second half.
+_TURNS: Final = 8
+_HALF: Final = u64(4 * 256)
+_4: Final = u64(4)
+# Rows of the scratch buffers. One buffer a type with fixed offsets, so that LLVM sees no overlap; a whole
+# buffer and an unsigned offset, as a slice is counted by an atomic and a signed one may be negative. Numbers
+# are passed as i64(2), as a function is compiled anew for each literal.
+_STRIDE: Final = 320
+_AREA: Final = u64(2 * _STRIDE)
+_STRAIGHT: Final = u64(3 * _STRIDE)
+_DIAGONAL: Final = u64(4 * _STRIDE)
+# Rows of a mask whose changes, two a pixel, are counted in 8 bits.
+_ROWS_IN_8_BITS: Final = 127
+_FOLD: Final = u64(0)
+_DARK: Final = u64(_STRIDE)
+_RING_DARK: Final = u64(2 * _STRIDE)
+_RING_GLOW: Final = u64(3 * _STRIDE)
+_RING_GREY: Final = u64(4 * _STRIDE)
+# Bands of rows between the regions' borders, top to bottom; the last row is the ring's.
+_BANDS: Final = 7
+_RING: Final = u64(_BANDS * _STRIDE)
 U8: TypeAlias = npt.NDArray[np.uint8]
+U16: TypeAlias = npt.NDArray[np.uint16]
 I64: TypeAlias = npt.NDArray[np.int64]
 F64: TypeAlias = npt.NDArray[np.float64]
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
 
 
 @njit(**_OPTIONS)
-def _sum(line: U8) -> np.int64:
-    """Σ of at most 257 uint8: it fits 16 bits."""
-    total = u16(0)
-    for x in range(line.size):
-        total = u16(total + u16(line[x]))
-    return np.int64(total)
-
-
-@njit(**_OPTIONS)
-def _dark(line: U8) -> np.int64:
-    """How many are darker than ``DARK_BELOW``."""
-    total = u16(0)
-    for x in range(line.size):
-        total = u16(total + u16(line[x] < u8(DARK_BELOW)))
-    return np.int64(total)
-
-
-@njit(**_OPTIONS)
-def _glow(flag: U8) -> np.int64:
-    """How many have bit 1 set."""
-    total = u16(0)
-    for x in range(flag.size):
-        total = u16(total + u16(flag[x] >> u8(1)))
-    return np.int64(total)
-
-
-@njit(**_OPTIONS)
-def _mirrored(line: U8) -> np.int64:
-    """Σ g(x) g(n-1-x)."""
+def _mirrored(grey: U8, start: u64, n: int) -> np.int64:
+    """Σ g(x) g(n-1-x) of the n pixels from ``start`` on."""
     total = i32(0)
-    last = np.uint64(line.size - 1)
-    for x in range(line.size):
-        total = i32(total + i32(i32(line[x]) * i32(line[last - np.uint64(x)])))
-    return np.int64(total)
+    half = n // 2
+    last = start + u64(n - 1)
+    for x in range(half):
+        total = i32(total + i32(i32(grey[start + u64(x)]) * i32(grey[last - u64(x)])))
+    middle = i64(grey[start + u64(half)]) if n % 2 == 1 else i64(0)
+    return 2 * i64(total) + middle * middle
 
 
 @njit(**_OPTIONS)
@@ -86,33 +86,34 @@ def _entropy(counts: I64) -> float:
 
 
 @njit(**_OPTIONS)
-def _mean(grey: U8, stride: int, y0: int, y1: int, x0: int, x1: int) -> float:
-    """Mean grey of a box of the plane, in pixels of the inside."""
-    total = 0
-    for y in range(y0, y1):
-        line = (y + 2) * stride + 2
-        total += _sum(grey[line + x0 : line + x1])
-    return total / ((y1 - y0) * (x1 - x0))
+def _add_levels(grey: U8, start: u64, n: int, turns: U16) -> None:
+    """Count the levels of a row; none of the turns sees more than 2^14 pixels of an image."""
+    one = u16(1)
+    for block in range(n // _TURNS):
+        first = start + u64(block) * u64(_TURNS)
+        turns[_4 * u64(grey[first])] += one
+        turns[_4 * u64(grey[first + u64(1)]) + u64(1)] += one
+        turns[_4 * u64(grey[first + u64(2)]) + u64(2)] += one
+        turns[_4 * u64(grey[first + u64(3)]) + u64(3)] += one
+        turns[_4 * u64(grey[first + u64(4)]) + _HALF] += one
+        turns[_4 * u64(grey[first + u64(5)]) + _HALF + u64(1)] += one
+        turns[_4 * u64(grey[first + u64(6)]) + _HALF + u64(2)] += one
+        turns[_4 * u64(grey[first + u64(7)]) + _HALF + u64(3)] += one
+    for x in range(n // _TURNS * _TURNS, n):
+        turns[_4 * u64(grey[start + u64(x)])] += one
 
 
 @njit(**_OPTIONS)
 def _histogram(grey: U8, h: int, w: int) -> I64:
     """Counts of the 256 grey levels."""
-    parts = np.zeros(4 * 256, np.uint32)
-    one = np.uint32(1)
+    turns = np.zeros(_TURNS * 256, np.uint16)
     for y in range(h):
-        line = grey[(y + 2) * (w + 4) + 2 : (y + 3) * (w + 4)]
-        whole = w // 4 * 4
-        for x in range(0, whole, 4):
-            parts[line[x]] += one
-            parts[256 + line[x + 1]] += one
-            parts[512 + line[x + 2]] += one
-            parts[768 + line[x + 3]] += one
-        for x in range(whole, w):
-            parts[line[x]] += one
+        _add_levels(grey, u64((y + 2) * (w + 4) + 2), w, turns)
     counts = np.zeros(256, np.int64)
     for k in range(256):
-        counts[k] = np.int64(parts[k]) + parts[256 + k] + parts[512 + k] + parts[768 + k]
+        for turn in range(4):
+            i = _4 * u64(k) + u64(turn)
+            counts[k] += i64(turns[i]) + i64(turns[_HALF + i])
     return counts
 
 
@@ -147,32 +148,51 @@ def _otsu(counts: I64, n: int, total: int) -> int:
 
 
 @njit(**_OPTIONS)
-def _mask_row(line: U8, threshold: int, flip: int, row: U8) -> np.int64:
-    """Foreground of a row: brighter than the threshold, or not if ``flip`` is 1; returns its pixels."""
-    area = u16(0)
-    for x in range(line.size):
-        row[x] = u8(u8(line[x] > threshold) ^ flip)
-    for x in range(line.size):
-        area = u16(area + u16(row[x]))
-    return np.int64(area)
+def _mask_row(grey: U8, start: u64, w: int, threshold: u8, flip: u8, buf: U8, row: u64) -> None:
+    """Foreground of a row: brighter than the threshold, or not if ``flip`` is 1.
+
+    The rows of the mask start one left of the first pixel and end one right of the last.
+    """
+    first = row + u64(1)
+    for x in range(w):
+        buf[first + u64(x)] = u8(u8(grey[start + u64(x)] > threshold) ^ flip)
 
 
 @njit(**_OPTIONS)
-def _straight(above: U8, row: U8) -> np.int64:
-    """Changes between neighbours along a row and down to it; both start one left of the first pixel."""
-    n = u16(0)
-    for x in range(row.size - 1):
-        n = u16(n + u16(u8(row[x] ^ row[x + 1]) + u8(above[x + 1] ^ row[x + 1])))
-    return np.int64(n)
+def _add_changes(buf: U8, above: u64, row: u64, w: int) -> None:
+    """Add to columns: foreground of a row; changes along it and down to it; changes along both diagonals."""
+    for x in range(w + 1):
+        a = buf[above + u64(x)]
+        b = buf[above + u64(x) + u64(1)]
+        c = buf[row + u64(x)]
+        d = buf[row + u64(x) + u64(1)]
+        buf[_AREA + u64(x)] = u8(buf[_AREA + u64(x)] + d)
+        buf[_STRAIGHT + u64(x)] = u8(buf[_STRAIGHT + u64(x)] + u8(u8(c ^ d) + u8(b ^ d)))
+        buf[_DIAGONAL + u64(x)] = u8(buf[_DIAGONAL + u64(x)] + u8(u8(a ^ d) + u8(b ^ c)))
 
 
 @njit(**_OPTIONS)
-def _diagonal(above: U8, row: U8) -> np.int64:
-    """Changes between neighbours along both diagonals of a row and the one above."""
-    n = u16(0)
-    for x in range(row.size - 1):
-        n = u16(n + u16(u8(above[x] ^ row[x + 1]) + u8(above[x + 1] ^ row[x])))
-    return np.int64(n)
+def _flushed(buf: U8, start: u64, n: int) -> np.int64:
+    """Σ of n counts from ``start`` on, which begin again at zero."""
+    total = i32(0)
+    for x in range(n):
+        total = i32(total + i32(buf[start + u64(x)]))
+        buf[start + u64(x)] = 0
+    return i64(total)
+
+
+@njit(**_OPTIONS)
+def _is_background(grey: U8, h: int, w: int, threshold: int) -> bool:
+    """Whether the brighter class holds more than half of the box's outermost pixels."""
+    stride = w + 4
+    bright = border = 0
+    for y in range(h):
+        start = u64((y + 2) * stride + 2)
+        step = 1 if y == 0 or y == h - 1 else max(w - 1, 1)
+        for x in range(0, w, step):
+            bright += grey[start + u64(x)] > threshold
+            border += 1
+    return bool(2 * bright > border)
 
 
 @njit(**_OPTIONS)
@@ -185,94 +205,140 @@ def _roundness(grey: U8, h: int, w: int, threshold: int) -> float:
     """
     if threshold < 0:
         return 0.0
-    stride = w + 4
-    bright = border = 0
-    for y in range(h):
-        line = grey[(y + 2) * stride + 2 : (y + 3) * stride]
-        step = 1 if y == 0 or y == h - 1 else max(w - 1, 1)
-        for x in range(0, w, step):
-            bright += line[x] > threshold
-            border += 1
-    flip = u8(2 * bright > border)
-    above = np.zeros(w + 2, np.uint8)
-    row = np.zeros(w + 2, np.uint8)
+    flip = u8(_is_background(grey, h, w, threshold))
+    buf = np.zeros(5 * _STRIDE, np.uint8)
     area = straight = diagonal = 0
-    for y in range(h):
-        line = grey[(y + 2) * stride + 2 : (y + 2) * stride + 2 + w]
-        area += _mask_row(line, u8(threshold), flip, row[1:])
-        straight += _straight(above, row)
-        diagonal += _diagonal(above, row)
-        above, row = row, above
-    row[:] = 0
-    straight += _straight(above, row)
-    diagonal += _diagonal(above, row)
+    for y in range(h + 1):
+        above, row = u64(y % 2 * _STRIDE), u64((y + 1) % 2 * _STRIDE)
+        if y < h:
+            _mask_row(grey, u64((y + 2) * (w + 4) + 2), w, u8(threshold), flip, buf, row)
+        else:
+            buf[row : row + u64(_STRIDE)] = 0
+        _add_changes(buf, above, row, w)
+        if y % _ROWS_IN_8_BITS == _ROWS_IN_8_BITS - 1 or y == h:
+            area += _flushed(buf, _AREA, w + 1)
+            straight += _flushed(buf, _STRAIGHT, w + 1)
+            diagonal += _flushed(buf, _DIAGONAL, w + 1)
     perimeter = math.pi / 8.0 * (straight + diagonal / math.sqrt(2.0))
     return float(4.0 * math.pi * area / (perimeter * perimeter))
 
 
 @njit(**_OPTIONS)
-def _inside(x: int, y: int, w: int, h: int, percent: int) -> bool:
-    """Whether pixel (x, y) lies in the ellipse of ``percent`` of the box's half axes; exact."""
-    dx = 2 * x + 1 - w
+def _first_inside(x: int, y: int, w: int, h: int, percent: int) -> int:
+    """Leftmost pixel of row y in the ellipse of ``percent`` of the box's half axes, or (w + 1) // 2; exact.
+
+    ``x`` is where to begin to look.
+    """
     dy = 2 * y + 1 - h
-    return 10000 * (dx * dx * h * h + dy * dy * w * w) < percent * percent * w * w * h * h
+    limit = percent * percent * w * w * h * h - 10000 * dy * dy * w * w
+    scale = 10000 * h * h
+    while x > 0 and scale * (2 * x - 1 - w) ** 2 < limit:
+        x -= 1
+    while x < (w + 1) // 2 and scale * (2 * x + 1 - w) ** 2 >= limit:
+        x += 1
+    return x
 
 
 @njit(**_OPTIONS)
-def _write_ring(grey: U8, flags: U8, h: int, w: int, out: F64) -> None:
-    """Mean, dark and glow share of the ring between two ellipses."""
-    stride = w + 4
+def _add_row(
+    grey: U8, start: u64, flags: U8, flag: u64, w: int, outer: u8, width: u8, sums: U16, band: u64, counts: U8
+) -> None:
+    """Add a row to its columns: grey and dark pixels; the same and glow where the ring is.
+
+    The ring's pixels are those whose distance from the nearer side is ``outer`` or up to ``width`` more.
+    """
+    for x in range(w):
+        sums[band + u64(x)] = u16(sums[band + u64(x)] + grey[start + u64(x)])
+    for x in range(w):
+        level = grey[start + u64(x)]
+        dark = u8(level < u8(DARK_BELOW))
+        ring = u8(u8(counts[_FOLD + u64(x)] - outer) < width)
+        glow = u8(flags[flag + u64(x)] >> u8(1))
+        counts[_DARK + u64(x)] = u8(counts[_DARK + u64(x)] + dark)
+        counts[_RING_DARK + u64(x)] = u8(counts[_RING_DARK + u64(x)] + u8(dark & ring))
+        counts[_RING_GLOW + u64(x)] = u8(counts[_RING_GLOW + u64(x)] + u8(glow & ring))
+        counts[_RING_GREY + u64(x)] = level if ring else u8(0)
+    for x in range(w):
+        sums[_RING + u64(x)] = u16(sums[_RING + u64(x)] + counts[_RING_GREY + u64(x)])
+
+
+@njit(**_OPTIONS)
+def _close_cells(j: int, w: int, counts: U8, cells: I64) -> None:
+    """Dark pixels of the j-th row of cells, from their columns, which begin again at zero."""
+    for i in range(GRID):
+        left, right = i * w // GRID, (i + 1) * w // GRID
+        cells[j * GRID + i] = _flushed(counts, _DARK + u64(left), right - left)
+
+
+@njit(**_OPTIONS)
+def _add_rows(grey: U8, flags: U8, h: int, w: int, edges: I64, sums: U16, counts: U8, cells: I64) -> np.int64:
+    """Add every row to its band between ``edges`` and to the ring; returns the ring's pixels.
+
+    No column has more than 0.95 h of the ring, no cell more than 32 rows: counts fit 8 bits.
+    """
     half = (w + 1) // 2
     outer = inner = half
-    total = dark = glow = count = 0
+    for x in range(w):
+        counts[_FOLD + u64(x)] = min(x, w - 1 - x)
+    n_ring = band = j = i64(0)
     for y in range(h):
-        while outer > 0 and _inside(outer - 1, y, w, h, RING_OUTER_PERCENT):
-            outer -= 1
-        while outer < half and not _inside(outer, y, w, h, RING_OUTER_PERCENT):
-            outer += 1
-        while inner > 0 and _inside(inner - 1, y, w, h, RING_INNER_PERCENT):
-            inner -= 1
-        while inner < half and not _inside(inner, y, w, h, RING_INNER_PERCENT):
-            inner += 1
-        line = grey[(y + 2) * stride + 2 : (y + 3) * stride]
-        flag = flags[y * w : (y + 1) * w]
-        right = max(w - inner, half)
-        total += _sum(line[outer:inner]) + _sum(line[right : w - outer])
-        dark += _dark(line[outer:inner]) + _dark(line[right : w - outer])
-        glow += _glow(flag[outer:inner]) + _glow(flag[right : w - outer])
-        count += inner - outer + max(w - outer - right, 0)
-    for k in range(3):
-        out[14 + k] = 0.0
-    if count > 0:
-        out[14] = total / count
-        out[15] = dark / count
-        out[16] = glow / count
+        outer = _first_inside(outer, y, w, h, i64(RING_OUTER_PERCENT))
+        inner = _first_inside(inner, y, w, h, i64(RING_INNER_PERCENT))
+        while y >= edges[band + 1]:
+            band += 1
+        while y >= (j + 1) * h // GRID:
+            _close_cells(j, w, counts, cells)
+            j += 1
+        start, flag = u64((y + 2) * (w + 4) + 2), u64(y * w)
+        _add_row(grey, start, flags, flag, w, u8(outer), u8(inner - outer), sums, u64(band * _STRIDE), counts)
+        n_ring += inner - outer + max(w - outer - max(w - inner, half), 0)
+    _close_cells(j, w, counts, cells)
+    return n_ring
 
 
 @njit(**_OPTIONS)
-def _write_regions(grey: U8, h: int, w: int, mean: float, out: F64) -> None:
-    """Means of centre box and quadrants, centre minus rim, concentration of the dark pixels."""
-    stride = w + 4
-    top, bottom = h // 4, max(3 * h // 4, h // 4 + 1)
-    left, right = w // 4, max(3 * w // 4, w // 4 + 1)
-    out[4] = _mean(grey, stride, top, bottom, left, right)
+def _mean(sums: U16, edges: I64, first: int, last: int, x0: int, x1: int) -> float:
+    """Mean grey of a box of bands ``first`` to ``last`` and columns [x0, x1)."""
+    total = i64(0)
+    for band in range(first, last + 1):
+        line = i32(0)
+        start = u64(band * _STRIDE + x0)
+        for x in range(x1 - x0):
+            line = i32(line + i32(sums[start + u64(x)]))
+        total += i64(line)
+    return float(total / ((edges[last + 1] - edges[first]) * (x1 - x0)))
+
+
+@njit(**_OPTIONS)
+def _write_regions(grey: U8, flags: U8, h: int, w: int, mean: float, out: F64) -> None:
+    """Means of centre box, quadrants and ring, centre minus rim; where the dark pixels are."""
     rim_y, rim_x = h // 8, w // 8
+    half_y, half_x = (h + 1) // 2, (w + 1) // 2
+    left, right = w // 4, max(3 * w // 4, w // 4 + 1)
+    bottom = max(3 * h // 4, h // 4 + 1)
+    edges = np.array([0, rim_y, h // 4, h // 2, half_y, bottom, h - rim_y, h])
+    sums = np.zeros((_BANDS + 1) * _STRIDE, np.uint16)
+    counts = np.zeros(5 * _STRIDE, np.uint8)
+    cells = np.zeros(GRID * GRID, np.int64)
+    n_ring = _add_rows(grey, flags, h, w, edges, sums, counts, cells)
+    out[4] = _mean(sums, edges, i64(2), i64(4), left, right)
     n_inner = (h - 2 * rim_y) * (w - 2 * rim_x)
-    inner = _mean(grey, stride, rim_y, h - rim_y, rim_x, w - rim_x)
+    inner = _mean(sums, edges, i64(1), i64(5), rim_x, w - rim_x)
     n_rim = h * w - n_inner
     out[5] = out[4] - (mean * (h * w) - inner * n_inner) / n_rim if n_rim > 0 else 0.0
-    half_y, half_x = (h + 1) // 2, (w + 1) // 2
-    out[6] = _mean(grey, stride, 0, half_y, 0, half_x)
-    out[7] = _mean(grey, stride, 0, half_y, w // 2, w)
-    out[8] = _mean(grey, stride, h // 2, h, 0, half_x)
-    out[9] = _mean(grey, stride, h // 2, h, w // 2, w)
-    cells = np.zeros(GRID * GRID, np.int64)
-    for j in range(GRID):
-        for y in range(j * h // GRID, (j + 1) * h // GRID):
-            line = grey[(y + 2) * stride + 2 : (y + 3) * stride]
-            for i in range(GRID):
-                cells[j * GRID + i] += _dark(line[i * w // GRID : (i + 1) * w // GRID])
+    out[6] = _mean(sums, edges, i64(0), i64(3), i64(0), half_x)
+    out[7] = _mean(sums, edges, i64(0), i64(3), w // 2, w)
+    out[8] = _mean(sums, edges, i64(3), i64(6), i64(0), half_x)
+    out[9] = _mean(sums, edges, i64(3), i64(6), w // 2, w)
     out[13] = 1.0 - _entropy(cells) / 6.0 if cells.sum() > 0 else 0.0
+    ring = dark = glow = i64(0)
+    for x in range(w):
+        ring += i64(sums[_RING + u64(x)])
+        dark += i64(counts[_RING_DARK + u64(x)])
+        glow += i64(counts[_RING_GLOW + u64(x)])
+    out[14] = ring / n_ring if n_ring > 0 else 0.0
+    out[15] = dark / n_ring if n_ring > 0 else 0.0
+    out[16] = glow / n_ring if n_ring > 0 else 0.0
 
 
 @njit(**_OPTIONS)
@@ -292,22 +358,20 @@ def measure(grey: U8, flags: U8, h: int, w: int, out: F64) -> None:
     """
     n = h * w
     counts = _histogram(grey, h, w)
-    total = squares = dark = 0
+    total = squares = dark = i64(0)
     for k in range(256):
         total += k * counts[k]
         squares += k * k * counts[k]
         dark += counts[k] if k < DARK_BELOW else 0
-    mirrored = 0
+    mirrored = i64(0)
     for y in range(h):
-        line = (y + 2) * (w + 4) + 2
-        mirrored += _mirrored(grey[line : line + w])
+        mirrored += _mirrored(grey, u64((y + 2) * (w + 4) + 2), w)
     spread = n * squares - total * total
     out[0] = total / n
     out[1] = math.sqrt(float(spread)) / n
-    out[2] = _percentile(counts, n, HIGH_PERCENT) - _percentile(counts, n, LOW_PERCENT)
+    out[2] = _percentile(counts, n, i64(HIGH_PERCENT)) - _percentile(counts, n, i64(LOW_PERCENT))
     out[3] = _entropy(counts)
     out[10] = (n * mirrored - total * total) / spread if spread > 0 else 1.0
     out[11] = _roundness(grey, h, w, _otsu(counts, n, total))
     out[12] = dark / n
-    _write_regions(grey, h, w, out[0], out)
-    _write_ring(grey, flags, h, w, out)
+    _write_regions(grey, flags, h, w, out[0], out)
