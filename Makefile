@@ -94,6 +94,7 @@ bench: setup-all $(VENV)/bench/.done
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/leaderboard.py
+	$(BIN)/python benchmarks/heads.py
 	$(BIN)/python benchmarks/crop.py --n 60
 	$(VENV)/bench/bin/python benchmarks/stores.py
 	$(BIN)/dvc repro --quiet

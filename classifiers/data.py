@@ -6,8 +6,9 @@ Owns reading ``features.h5`` and ``dataset.csv`` together, every byte and every 
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ __all__ = ["Study", "check_model", "check_positive", "read_study"]
 Texts = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 
+#: Rows that are hashed together.
+_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Study:
@@ -37,7 +41,8 @@ class Study:
     Attributes
     ----------
     features : DataFrame of float64, shape (n, d)
-        NaN where a row's block could not be computed.
+        NaN where a row's block could not be computed. Of float32, and mapped into memory, where values are
+        `classifiers.blocks.rows.many`.
     keys, paths, labels, groups, splits : ndarray of str, shape (n,)
     status : ndarray of uint8, shape (n, b)
         `featurestore.spec.Status` of each block of columns.
@@ -66,7 +71,7 @@ class Study:
     split_kind: str
     index: pd.DataFrame
 
-    @property
+    @functools.cached_property
     def classes(self) -> tuple[str, ...]:
         """The labels of the whole data set, sorted."""
         return tuple(np.unique(self.labels).tolist())
@@ -95,9 +100,12 @@ class Study:
         The fingerprint of a fused store knows names and not the extractors' params, so that an
         unchanged re-extraction stops there; only the values tell crop from pad.
         """
-        values = np.ascontiguousarray(self.features.to_numpy()[rows], dtype="<f8")
-        names = canonical_json(list(self.features.columns)).encode()
-        return hashlib.sha256(names + values.tobytes()).hexdigest()
+        values = self.features.to_numpy()
+        found = hashlib.sha256(canonical_json(list(self.features.columns)).encode())
+        for start in range(0, len(rows), _ROWS):
+            some = values[rows[start : start + _ROWS]]
+            found.update(np.ascontiguousarray(some, dtype="<f8").data)
+        return found.hexdigest()
 
     def without_learned(self) -> Study | None:
         """The study without the extractors that learned from train; None if nothing is left."""
@@ -175,6 +183,33 @@ def _check_learned(study: Study) -> None:
             )
 
 
+def _read(
+    features: Path, keys: list[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], FeatureSpec, tuple[str, ...]]:
+    """Values and statuses of the keys, the spec and the blocks; every byte is checked first.
+
+    Where all of many rows are asked for they are mapped into memory, so that processes share them.
+    """
+    from classifiers.blocks.rows import many
+    from featurestore.store import FeatureStore
+
+    with FeatureStore(features, check=True) as store:
+        every = many(store.values) and np.array_equal(store.positions(keys), np.arange(len(store)))
+        values = store.values if every else store.matrix(keys)
+        return values, store.statuses(keys), store.spec, store.blocks
+
+
+def _table(values: npt.NDArray[np.float32], columns: Sequence[str]) -> pd.DataFrame:
+    """The values as float64; as they are where there are many."""
+    import pandas as pd
+
+    from classifiers.blocks.rows import many
+
+    if many(values):
+        return pd.DataFrame(values, columns=list(columns), copy=False)
+    return pd.DataFrame(values.astype(np.float64), columns=list(columns))
+
+
 def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
     """Join a feature store with the data set's index.
 
@@ -203,10 +238,6 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         The data set is empty or has a key twice; a row has no label, a split that is none, or zeros for
         features; nothing varies; or an extractor learned from other pictures or labels than train's.
     """
-    import pandas as pd
-
-    from featurestore.store import FeatureStore
-
     for path, stage in ((dataset, "index"), (features, "fuse")):
         if not path.is_file():
             raise MissingData(f"no {path} here; run: dvc repro {stage}")
@@ -215,16 +246,14 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         raise DataError(f"{dataset} has no rows; put pictures into data/images/<label>/ and run: dvc repro")
     text = {name: np.asarray(index[name].tolist(), dtype=str) for name in index.columns if name in _TEXT}
     keys = text["key"].tolist()
-    with FeatureStore(features, check=True) as store:
-        values, status = store.matrix(keys), store.statuses(keys)
-        spec, blocks, fingerprint = store.spec, store.blocks, store.spec.fingerprint
+    values, status, spec, blocks = _read(features, keys)
     check_table(text, dataset)
     check_groups(text["group"], text["split"], dataset)
     check_rows(values, status, spec.columns, blocks, paths=text["path"], where=features)
     alone = len(np.unique(text["group"])) == len(keys)
     owned = text[group_by].tolist() if group_by in text else []
     study = Study(
-        features=pd.DataFrame(values.astype(np.float64), columns=list(spec.columns)),
+        features=_table(values, spec.columns),
         keys=text["key"],
         paths=text["path"],
         labels=text["label"],
@@ -233,7 +262,7 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         status=status,
         blocks=blocks,
         fitted_on=_fitted_on(spec),
-        fingerprint=fingerprint,
+        fingerprint=spec.fingerprint,
         split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
         index=index,
     )

@@ -20,6 +20,8 @@ from sklearn.metrics import make_scorer
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.utils.validation import check_is_fitted
 
+from classifiers.blocks.fit import fitted
+from classifiers.blocks.rows import in_double, row_blocks
 from classifiers.splits import inner_folds
 
 __all__ = [
@@ -75,7 +77,9 @@ CALIBRATIONS: Final = ("none", "sigmoid")
 
 def probabilities(model: Any, X: Any) -> Floats:
     """What a fitted pipeline says, as float64 rows that sum to 1; shape (n, k)."""
-    proba = np.asarray(model.predict_proba(X), dtype=np.float64)
+    proba = np.vstack(
+        [np.asarray(model.predict_proba(in_double(some)), dtype=np.float64) for some in row_blocks(X)]
+    )
     return np.asarray(proba / proba.sum(axis=1, keepdims=True))
 
 
@@ -125,7 +129,7 @@ class LogOdds(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Rows) -> LogOdds:
         """Fit a clone on ``X`` (n, d) and codes ``y`` (n,)."""
         self.classes_ = np.unique(y)
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.estimator_ = fitted(clone(self.estimator), X, y)
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -200,7 +204,7 @@ class _Positions(ClassifierMixin, BaseEstimator):
         X = self._taken(positions)
         self.sigmoid_ = None
         if self.calibration == "none":
-            self.pipeline_ = clone(self.pipeline).fit(X, codes)
+            self.pipeline_ = fitted(clone(self.pipeline), X, codes)
         else:
             groups = None if self.groups is None else self.groups[positions]
             self.pipeline_, self.sigmoid_ = _calibrate(self.pipeline, X, codes, groups, self.seed)

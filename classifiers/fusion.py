@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from classifiers.blocks.fit import fitted
 from featurestore.params import FusionParams
 
 __all__ = ["BlockScaler", "Late", "fused", "members", "template"]
@@ -87,19 +88,20 @@ class Late(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: npt.NDArray[np.intp]) -> Late:
         """Fit a clone on each block of ``X`` (n, d) and codes ``y`` (n,)."""
-        blocks, missing = _blocks(X), np.isnan(np.asarray(X, dtype=np.float64))
+        blocks, missing = _blocks(X), np.isnan(np.asarray(X))
         there = {name: columns for name, columns in blocks.items() if not missing[:, columns].all()}
         self.classes_ = np.unique(y)
         self.columns_ = there or blocks
         self.pipelines_ = {
-            name: clone(self.pipeline).fit(_take(X, columns), y) for name, columns in self.columns_.items()
+            name: fitted(clone(self.pipeline), _take(X, columns), y)
+            for name, columns in self.columns_.items()
         }
         return self
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities (n, k)."""
         check_is_fitted(self)
-        missing = np.isnan(np.asarray(X, dtype=np.float64))
+        missing = np.isnan(np.asarray(X))
         heard = np.array([~missing[:, columns].all(axis=1) for columns in self.columns_.values()])
         heard |= ~heard.any(axis=0)
         total = np.zeros((len(X), len(self.classes_)))

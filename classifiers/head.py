@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags, assert_all_finite, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from classifiers.blocks.fit import fitted
+from classifiers.blocks.rows import many, row_blocks
 from classifiers.decision import calibrated, decide, probabilities
 from classifiers.fusion import Late, members, template
 from classifiers.search import Candidate, best
@@ -118,7 +120,7 @@ class Head(ClassifierMixin, BaseEstimator):
             If a value is infinite, ``X`` and ``y`` do not match, ``y`` holds one class only, or a class has
             too few rows for what is tuned.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        X, y = self._valid(X, y)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
@@ -150,7 +152,7 @@ class Head(ClassifierMixin, BaseEstimator):
         if self.candidates is not None:
             self.searched_, pipeline = best(self.candidates, X, codes, groups, seed=self.seed)
         if (self.threshold, self.calibration) == ("default", "none"):
-            self.pipeline_ = clone(pipeline).fit(X, codes)
+            self.pipeline_ = fitted(clone(pipeline), X, codes)
             return
         decided = decide(
             pipeline,
@@ -239,9 +241,17 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        return self._named(
-            validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-        )
+        return self._named(self._valid(X, reset=False))
+
+    def _valid(self, *given: Any, reset: bool = True) -> Any:
+        """Rows, and labels with them, as arrays: of float64, or as they are where they are many."""
+        if not many(given[0]):
+            return validate_data(self, *given, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+        dtypes = [np.float64, np.float32]
+        valid = validate_data(self, *given, reset=reset, dtype=dtypes, ensure_all_finite=False)
+        for block in row_blocks(valid[0] if len(given) > 1 else valid):
+            assert_all_finite(block, allow_nan=True, estimator_name="Head", input_name="X")
+        return valid
 
     def _named(self, X: Floats) -> Any:
         names = getattr(self, "feature_names_in_", None)

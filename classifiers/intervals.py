@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.metrics import MEASURES, Judged, bounds, measure
+from classifiers.metrics import MEASURES, Judged, bounds, measure, measurer
 
 __all__ = [
     "MIN_GROUPS",
@@ -117,8 +117,8 @@ def bootstrap(
     dict of str to ndarray of float64, shape (draws,)
     """
     times, code = group_draws(groups, draws, rng)
-    step = max(1, _CHUNK // len(groups))
-    chunks = [measure(judged, times[i : i + step, code].astype(float)) for i in range(0, draws, step)]
+    step, at = max(1, _CHUNK // len(groups)), measurer(judged, code)
+    chunks = [at(times[i : i + step].astype(float)) for i in range(0, draws, step)]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in MEASURES}
 
 

@@ -9,6 +9,7 @@ are a few matrix products and one sort. With weights of one they are scikit-lear
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "bounds",
     "decided",
     "measure",
+    "measurer",
     "rankings",
     "squared_errors",
 ]
@@ -42,6 +44,7 @@ MEASURES = (
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
+Measure = Callable[[Floats], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -112,32 +115,61 @@ def decided(confusion: Floats, positive: int) -> dict[str, Floats]:
     }
 
 
-def _ranking(rank: Floats, is_class: npt.NDArray[np.bool_], weights: Floats) -> Floats:
-    """Sums behind AUC-ROC and average precision of one class against the rest, shape (4, draws).
+@dataclass(frozen=True)
+class _Ranking:
+    """Images of one fold from the highest score of a class to the lowest.
 
-    One sort serves all draws: hits and false alarms are cumulated down the ranking and read where a
-    run of equal scores ends. AUC by trapezoids; average precision as the sum of precision over the
-    steps of recall, without interpolation.
-
-    Returns
-    -------
-    ndarray
-        Pairs ranked rightly, all pairs, precision summed over hits, all hits.
+    Attributes
+    ----------
+    unit : ndarray of intp, shape (m,)
+        Which weight is each image's.
+    is_class : ndarray of bool, shape (m,)
+    ends : ndarray of intp
+        Where runs of equal scores end.
     """
-    order = np.argsort(-rank, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(rank[order])), len(rank) - 1)
-    ranked = weights[:, order]
-    hits = np.cumsum(ranked * is_class[order], axis=1)[:, ends]
-    alarms = np.cumsum(ranked * ~is_class[order], axis=1)[:, ends]
-    start = np.zeros((len(weights), 1))
-    hit_steps = np.diff(hits, axis=1, prepend=start)
-    alarm_steps = np.diff(alarms, axis=1, prepend=start)
-    area = (alarm_steps * (hits - hit_steps / 2)).sum(1)
-    precision = (hit_steps * _share(hits, hits + alarms, 0.0)).sum(1)
-    return np.stack([area, hits[:, -1] * alarms[:, -1], precision, hits[:, -1]])
+
+    unit: Codes
+    is_class: npt.NDArray[np.bool_]
+    ends: Codes
+
+    def sums(self, weights: Floats) -> Floats:
+        """Sums behind AUC-ROC and average precision of the class against the rest, shape (4, draws).
+
+        One sort serves all draws: hits and false alarms are cumulated down the ranking and read where a
+        run of equal scores ends. AUC by trapezoids; average precision as the sum of precision over the
+        steps of recall, without interpolation.
+
+        Returns
+        -------
+        ndarray
+            Pairs ranked rightly, all pairs, precision summed over hits, all hits.
+        """
+        ranked = weights[:, self.unit]
+        hits = np.cumsum(ranked * self.is_class, axis=1)[:, self.ends]
+        alarms = np.cumsum(ranked * ~self.is_class, axis=1)[:, self.ends]
+        start = np.zeros((len(weights), 1))
+        hit_steps = np.diff(hits, axis=1, prepend=start)
+        alarm_steps = np.diff(alarms, axis=1, prepend=start)
+        area = (alarm_steps * (hits - hit_steps / 2)).sum(1)
+        precision = (hit_steps * _share(hits, hits + alarms, 0.0)).sum(1)
+        return np.stack([area, hits[:, -1] * alarms[:, -1], precision, hits[:, -1]])
 
 
-def _ranking_within_folds(judged: Judged, class_code: int, weights: Floats) -> tuple[Floats, Floats]:
+def _rankings(judged: Judged, class_code: int, unit: Codes) -> list[_Ranking]:
+    """One a fold."""
+    fold = np.zeros(len(unit), dtype=np.intp) if judged.fold is None else judged.fold
+    found = []
+    for code in np.unique(fold):
+        rows = np.flatnonzero(fold == code)
+        rank = judged.proba[rows, class_code]
+        order = np.argsort(-rank, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(rank[order])), len(rank) - 1)
+        rows = rows[order]
+        found.append(_Ranking(unit[rows], judged.truth[rows] == class_code, ends))
+    return found
+
+
+def _within_folds(rankings: Sequence[_Ranking], weights: Floats) -> tuple[Floats, Floats]:
     """AUC-ROC and average precision, each (draws,), of images against others of their fold.
 
     Heads of different folds put their scores at different levels, and the level falls as the share
@@ -146,22 +178,29 @@ def _ranking_within_folds(judged: Judged, class_code: int, weights: Floats) -> t
     by their pairs, average precision weighted by their hits. A fold of one class adds no pairs.
     NaN where there are none at all.
     """
-    rank, is_class = judged.proba[:, class_code], judged.truth == class_code
-    fold = np.zeros(len(rank), dtype=np.intp) if judged.fold is None else judged.fold
     sums = np.zeros((4, len(weights)))
-    for code in np.unique(fold):
-        at = fold == code
-        sums += _ranking(rank[at], is_class[at], weights[:, at])
+    for one in rankings:
+        sums += one.sums(weights)
     right, pairs, precision, hits = sums
     return _share(right, pairs, np.nan), _share(precision, hits, np.nan)
 
 
-def rankings(judged: Judged, weights: Floats) -> dict[str, Floats]:
-    """AUC-ROC and average precision under every row of weights, as `measure` has them."""
+def _ranker(judged: Judged, unit: Codes) -> Measure:
+    """AUC-ROC and average precision, sorted once."""
     n_classes = judged.proba.shape[1]
     codes = [judged.positive] if n_classes == 2 else range(n_classes)
-    found = np.array([_ranking_within_folds(judged, code, weights) for code in codes])
-    return {"auc": _mean_of_defined(found[:, 0].T), "average_precision": _mean_of_defined(found[:, 1].T)}
+    of_class = [_rankings(judged, code, unit) for code in codes]
+
+    def at(weights: Floats) -> dict[str, Floats]:
+        found = np.array([_within_folds(rankings, weights) for rankings in of_class])
+        return {"auc": _mean_of_defined(found[:, 0].T), "average_precision": _mean_of_defined(found[:, 1].T)}
+
+    return at
+
+
+def rankings(judged: Judged, weights: Floats) -> dict[str, Floats]:
+    """AUC-ROC and average precision under every row of weights, as `measure` has them."""
+    return _ranker(judged, np.arange(len(judged.truth)))(weights)
 
 
 def squared_errors(judged: Judged) -> Floats:
@@ -188,12 +227,32 @@ def measure(judged: Judged, weights: Floats) -> dict[str, Floats]:
     dict of str to ndarray of float64, shape (draws,)
         By the names of `MEASURES`; NaN where undefined.
     """
-    n_classes = judged.proba.shape[1]
-    cell = np.eye(n_classes * n_classes)[judged.truth * n_classes + judged.predicted]
-    out = decided((weights @ cell).reshape(-1, n_classes, n_classes), judged.positive)
-    out |= rankings(judged, weights)
-    out["brier"] = _share(weights @ squared_errors(judged), weights.sum(1), np.nan)
-    return {name: out[name] for name in MEASURES}
+    return measurer(judged, np.arange(len(judged.truth)))(weights)
+
+
+def measurer(judged: Judged, groups: Codes) -> Measure:
+    """`measure` for weights of groups, shape (draws, g): sorting and summing up is done once for all calls.
+
+    Parameters
+    ----------
+    groups : ndarray of intp, shape (n,)
+        Code of each image's group, 0 to g - 1.
+    """
+    n_classes, n_groups = judged.proba.shape[1], int(groups.max()) + 1
+    cell = (groups * n_classes + judged.truth) * n_classes + judged.predicted
+    confusion = np.bincount(cell, minlength=n_groups * n_classes**2).reshape(n_groups, -1).astype(float)
+    errors = np.bincount(groups, squared_errors(judged), minlength=n_groups)
+    sizes = np.bincount(groups, minlength=n_groups).astype(float)
+    ranked = _ranker(judged, groups)
+
+    def at(weights: Floats) -> dict[str, Floats]:
+        out = decided((weights @ confusion).reshape(-1, n_classes, n_classes), judged.positive)
+        out |= ranked(weights)
+        off = (weights * errors).sum(1)  # a matrix product would round otherwise for each number of draws
+        out["brier"] = _share(off, weights @ sizes, np.nan)
+        return {name: out[name] for name in MEASURES}
+
+    return at
 
 
 def bounds(name: str, n_classes: int) -> tuple[float, float]:

@@ -110,18 +110,21 @@ def calibration_bins(shown: Shown, *, draws: int, rng: np.random.Generator, n_bi
     )
     code = np.searchsorted(edges[1:-1], proba, side="left")
     _, code = np.unique(code, return_inverse=True)
-    member = np.eye(int(code.max()) + 1)[code]
-    count = member.sum(0)
+    count, hits = np.bincount(code), np.bincount(code, hit)
     ends = np.full((2, len(count)), np.nan)
     if shown.scores.estimates["accuracy"].low is not None:
         times, group = group_draws(shown.groups, draws, rng)
-        of_group = np.eye(times.shape[1])[group].T
-        whole, part = times @ (of_group @ member), times @ (of_group @ (member * hit[:, None]))
+        shape, cell = (times.shape[1], len(count)), group * len(count) + code
+        whole, part = (
+            times.astype(float) @ np.bincount(cell, weights, minlength=shape[0] * shape[1]).reshape(shape)
+            for weights in (None, hit)
+        )
         share = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
-        middle = hit @ member / count
+        middle = hits / count
         ends = middle + widening(shown.judged.folds) * (np.nanpercentile(share, (2.5, 97.5), axis=0) - middle)
         ends = np.clip(ends, 0.0, 1.0)
-    return np.column_stack([proba @ member / count, hit @ member / count, *ends, count / repeats])
+    mean = np.bincount(code, proba) / count
+    return np.column_stack([mean, hits / count, *ends, count / repeats])
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ to know measures, and never asks for the test split.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +88,8 @@ def predict_rows(head: Classifier, study: Study, rows: Rows) -> tuple[Rows, npt.
     proba = np.asarray(head.predict_proba(table), dtype=np.float64)
     if proba.shape != (len(rows), len(study.classes)) or not np.isfinite(proba).all():
         raise KyaraError("predict_proba gave probabilities of a wrong shape or not finite")
-    return study.codes(np.asarray(head.predict(table))), proba
+    decide = getattr(head, "decide", None)  # what it answers, without asking all trees again
+    return study.codes(np.asarray(head.predict(table) if decide is None else decide(proba))), proba
 
 
 def why_no_cv(study: Study) -> str:
@@ -189,19 +191,17 @@ def predictions_csv(study: Study, parts: Sequence[Predictions]) -> str:
     for each class. Folds count through all repeats.
     """
     header = ["key", "path", "group", "split", "repeat", "fold", "label", "predicted"]
-    rows = [
-        [
-            study.keys[row],
-            study.paths[row],
-            study.groups[row],
-            part.name,
-            int(part.repeat[i]),
-            None if part.fold is None else int(part.fold[i]),
-            study.labels[row],
-            study.classes[part.predicted[i]],
-            *part.proba[i].tolist(),
-        ]
-        for part in parts
-        for i, row in enumerate(part.rows.tolist())
-    ]
+    rows = (row for part in parts for row in _listed(study, part))
     return csv_text([*header, *(f"p_{name}" for name in study.classes)], rows)
+
+
+def _listed(study: Study, part: Predictions) -> Iterator[list[Any]]:
+    """A row an image and repeat, as `predictions_csv` has them."""
+    folds = [None] * len(part.rows) if part.fold is None else part.fold.tolist()
+    answers = zip(
+        part.rows.tolist(), part.repeat.tolist(), folds, part.predicted.tolist(), part.proba, strict=True
+    )
+    classes = study.classes
+    for row, repeat, fold, predicted, proba in answers:
+        who = [study.keys[row], study.paths[row], study.groups[row], part.name, repeat, fold]
+        yield [*who, study.labels[row], classes[predicted], *proba.tolist()]

@@ -33,6 +33,9 @@ Texts = npt.NDArray[Any]
 #: From so many columns on, a row of nothing but zeros is no measurement.
 _ZERO_COLUMNS: Final = 16
 
+#: Rows that are looked at together.
+_ROWS: Final = 4096
+
 
 def check_table(text: Mapping[str, Texts], where: Path) -> None:
     """Refuse an index whose rows have no label, or a split that nobody would look at.
@@ -137,17 +140,23 @@ def _check_finite(
     where: Path,
 ) -> None:
     """Infinity is nowhere right; NaN is the sign of a row that is not ok."""
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return
-    for i, mask in enumerate(masks):
-        bad &= np.isinf(values) | ~mask | (status[:, i] == Status.OK)[:, None]
-    if bad.any():
-        row, column = (int(places[0]) for places in np.nonzero(bad))
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(values), _ROWS):
+        some = values[start : start + _ROWS]
+        bad = ~np.isfinite(some)
+        if not bad.any():
+            continue
+        for i, mask in enumerate(masks):
+            fine = status[start : start + _ROWS, i] == Status.OK
+            bad &= np.isinf(some) | ~mask | fine[:, None]
+        rows = np.flatnonzero(bad.any(axis=1))
+        found += zip((rows + start).tolist(), bad[rows].argmax(axis=1).tolist(), strict=True)
+    if found:
+        row, column = found[0]
         owner = next(block for block, mask in zip(blocks, masks, strict=True) if mask[column])
         raise NonFiniteRow(
             f"{where}: the row of {paths[row]} says ok and holds {values[row, column]} in {columns[column]} "
-            f"({int(bad.any(axis=1).sum())} such rows); {_mend(owner)}"
+            f"({len(found)} such rows); {_mend(owner)}"
         )
 
 

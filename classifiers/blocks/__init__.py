@@ -1,0 +1,1 @@
+"""Heads on so many rows that a second copy of them would not fit in memory."""

@@ -1,0 +1,133 @@
+"""Many rows, a block of them or some columns at a time, without a copy of the whole.
+
+Owns when rows are many, and what stands in their holes. Refuses to know what is fitted on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["MANY", "Imputed", "imputed", "in_double", "many", "parts", "row_blocks"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Values from which on rows are worked through in blocks: 256 MiB of float64. Up to it everything is done
+#: at once, and to the bit as scikit-learn does it.
+MANY: Final = 1 << 25
+
+#: Values of a block, 4 MiB of float64.
+_BLOCK: Final = 1 << 19
+
+#: Columns that are taken together: half a line of a processor's cache, so that each is fetched but twice.
+_COLUMNS: Final = 8
+
+
+def many(X: Any) -> bool:
+    """Whether an array or a table is worked through in blocks."""
+    return isinstance(X, np.ndarray | pd.DataFrame) and X.size > MANY
+
+
+def parts(n: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most ``size`` among ``n``.
+
+    Examples
+    --------
+    >>> list(parts(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))
+
+
+def row_blocks(X: Any) -> Iterator[Any]:
+    """An array or table, some rows after the others where they are `many`; views."""
+    n, d = X.shape
+    if not many(X):
+        yield X
+        return
+    for part in parts(n, max(1, _BLOCK // d)):
+        yield X.iloc[part] if isinstance(X, pd.DataFrame) else X[part]
+
+
+def in_double(X: Any) -> Any:
+    """An array or table as float64; itself if it is."""
+    values = X.to_numpy() if isinstance(X, pd.DataFrame) else X
+    return X if values.dtype == np.float64 else X.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """Rows whose holes are filled as they are taken.
+
+    Attributes
+    ----------
+    values : ndarray of float32 or float64, shape (n, d)
+        NaN where a value is missing; never changed.
+    filled : ndarray of float64, shape (d,)
+        What stands there instead.
+    holed : ndarray of bool, shape (n,)
+        Whether a row has a hole.
+    """
+
+    values: npt.NDArray[np.floating[Any]]
+    filled: Floats
+    holed: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        n, d = self.values.shape
+        return n, d
+
+    def blocks(self, size: int, dtype: Any = np.float64) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+        """Blocks of at most ``size`` rows, and where they are; each is good until the next one is taken."""
+        room = np.empty((min(size, len(self)), self.shape[1]), dtype)
+        for part in parts(len(self), size):
+            taken, holed = self.values[part], self.holed[part].any()
+            if holed or taken.dtype != dtype or not taken.flags.c_contiguous:
+                block = room[: len(taken)]
+                np.copyto(block, taken, casting="same_kind")
+                if holed:
+                    np.copyto(block, self.filled.astype(dtype), where=np.isnan(block))
+                taken = block
+            yield part, taken
+
+    def columns(self) -> Iterator[tuple[slice, Floats]]:
+        """A few columns at a time, float64 (n, few), and where they are."""
+        for part in parts(self.shape[1], _COLUMNS):
+            taken = _taken(self.values, part)
+            np.copyto(taken, self.filled[part], where=np.isnan(taken))
+            yield part, taken
+
+
+def _taken(values: npt.NDArray[Any], part: slice) -> Floats:
+    """Some columns, each contiguous."""
+    return np.array(values[:, part], dtype=np.float64, order="F")
+
+
+def imputed(X: Any) -> Imputed:
+    """Rows, with the median of each column over those that have it; 0 where none has.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray, shape (n, d)
+    """
+    values = X.to_numpy() if isinstance(X, pd.DataFrame) else X
+    n, d = values.shape
+    filled, holed = np.zeros(d), np.zeros(n, dtype=bool)
+    for part in parts(d, _COLUMNS):
+        for j, column in enumerate(_taken(values, part).T, start=part.start):
+            missing = np.isnan(column)
+            holed |= missing
+            there = column[~missing] if missing.any() else column
+            if len(there):
+                filled[j] = np.median(there)
+    return Imputed(values, filled, holed)
