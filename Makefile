@@ -92,14 +92,22 @@ check: setup-all
 
 bench: setup-all $(VENV)/bench/.done
 	$(BIN)/python benchmarks/design.py
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/manifest.py
 	$(BIN)/python benchmarks/extract.py
-	$(BIN)/python benchmarks/leaderboard.py
-	$(BIN)/python benchmarks/heads.py
-	$(BIN)/python benchmarks/crop.py --n 60
+	$(BIN)/python benchmarks/dataloader.py
+	$(BIN)/python benchmarks/engines.py
 	$(VENV)/bench/bin/python benchmarks/stores.py
+	$(BIN)/python benchmarks/stores.py --million
+	$(BIN)/python benchmarks/heads.py --million
 	$(BIN)/dvc repro --quiet
+	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/leaderboard.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/crop.py --n 60
+	$(BIN)/python benchmarks/table.py
 
 lock: | $(BIN)/uv
 	for name in core all bench; do \

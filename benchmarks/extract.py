@@ -35,6 +35,7 @@ from job import Job  # noqa: E402
 from made import weights_of  # noqa: E402
 from measured import memory, speed  # noqa: E402
 from processes import alone  # noqa: E402
+from ratios import Ratio, keep  # noqa: E402
 
 NAMES = ("design", "dlib", "resnet18", "vggface2", "arcface", "clip")
 
@@ -43,8 +44,8 @@ def span(found: list[float], form: str) -> str:
     return f"{statistics.median(found):{form}} ({min(found):{form}}-{max(found):{form}})"
 
 
-def measure(job: Job) -> tuple[str, str]:
-    """A row of each table."""
+def measure(job: Job) -> tuple[str, str, Ratio]:
+    """A row of each table, and what is kept."""
     built = alone(weights_of, job)
     found = alone(speed, job, built)
     ratios = [a / b for a, b in zip(found.pipeline, found.bare, strict=True)]
@@ -58,7 +59,16 @@ def measure(job: Job) -> tuple[str, str]:
     second = f"{job.name:9}{ours[0]:10.0f}{ours[1]:10.0f}{theirs[1]:10.0f}"
     if job.device == "cuda":
         second += f"{ours[2]:14.0f}{theirs[2]:10.0f}"
-    return first, second
+    speeds = [f"{statistics.median(rates):,.1f}" for rates in (found.pipeline, found.bare)]
+    ratio = Ratio(
+        f"{job.name}: images/s, files to a store, {job.device}",
+        "the bare forward pass on tensors in memory",
+        ">= 0.9" if job.device == "cuda" else ">= 0.95",
+        tuple(ratios),
+        f"{' and '.join(speeds)} images/s",
+        f"reading, decoding and resizing: {found.host_ms:.2f} ms an image in one thread",
+    )
+    return first, second, ratio
 
 
 def device_of(wanted: str, names: list[str]) -> str:
@@ -117,18 +127,25 @@ def main() -> None:
             args.workers, args.batch_size, args.precision, arch,
         )  # fmt: skip
         print_head(job, QUALITY)
-        rows = []
+        rows, ratios = [], []
         for name in args.extractors:
-            first, second = measure(dataclasses.replace(job, name=name))
+            first, second, ratio = measure(dataclasses.replace(job, name=name))
             print(first, flush=True)
             rows.append(second)
+            ratios.append(ratio)
     print("\nhost ms: to read, check, decode and make the square of one image, in one thread")
     print("\nmemory, MiB: when built; at the peak of the pipeline; of the bare pass (with 64 inputs)")
     print(
         f"{'extractor':9}{'built':>10}{'pipeline':>10}{'bare':>10}"
         + "  GPU: pipeline, bare" * (device == "cuda")
     )
-    print("\n".join(rows))
+    print("\n".join(rows), end="\n\n")
+    keep(
+        "extract" if device == "cpu" else f"extract-{device}",
+        ratios,
+        about=f"JPEGs of 256x256, quality {QUALITY}; weights are random numbers in the real architectures",
+        whole=not args.quick and args.extractors == list(NAMES),
+    )
 
 
 if __name__ == "__main__":

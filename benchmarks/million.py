@@ -83,7 +83,7 @@ def step(name: str, folder: Path, n: int, columns: int, calls: int) -> tuple[flo
 PAIRS = (
     (
         "time of writing", "np.save and fsync", "write", "save", 1,
-        "sha256 of the rows, in a thread beside write and fsync",
+        "sha256 in a thread beside write and fsync, which wants a second core to be free",
     ),
     ("time of verify", "sha256 of the file", "verify", "sha256", 1, "sha256; before it, reading and XXH3"),
     (

@@ -97,7 +97,7 @@ def writing(folder: Path, spec: FeatureSpec, rows: StoreRows, repeats: int) -> R
         lambda: write_store(store, spec, rows), lambda: save(array, rows.values), repeats, remove
     )
     remove()
-    bound = "sha256 of the rows, in a thread beside write and fsync"
+    bound = "sha256 in a thread beside write and fsync, which wants a second core to be free"
     return Ratio(
         "time of writing all rows", "np.save and fsync", "<= 1.3",
         ratios_of(ours, theirs), told(ours, theirs), bound,

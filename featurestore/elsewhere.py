@@ -10,6 +10,7 @@ Owns reading, and what tells that a file is still the one that was read. Refuses
 
 from __future__ import annotations
 
+import abc
 import functools
 import os
 import stat
@@ -212,7 +213,7 @@ def _remote_bytes(uri: str) -> bytes:
     return data
 
 
-class _Archive:
+class _Archive(abc.ABC):
     """An open archive.
 
     A file of this machine is closed with the last who reads it: others may have pushed it out meanwhile.
@@ -225,8 +226,9 @@ class _Archive:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
+    @abc.abstractmethod
     def read(self, member: str) -> bytes:
-        raise NotImplementedError
+        """All bytes of a member."""
 
 
 class _Tar(_Archive):
