@@ -1,7 +1,7 @@
 """What is left to compute, batch by batch.
 
 Owns the plan: even batches, so that no worker is left alone at the end; larger ones where keeping a batch
-costs more than a tenth of its time; none that another run has computed meanwhile. Refuses to know what an
+costs more than a fiftieth of its time; none that another run has computed meanwhile. Refuses to know what an
 item is, besides its key.
 """
 
@@ -26,7 +26,7 @@ Item = tuple[str, Place]
 Others = Callable[[], Iterable[str]]
 
 #: Share of a worker's time that may go into keeping what it computed, before batches grow.
-_KEEP_SHARE: Final = 0.1
+_KEEP_SHARE: Final = 0.02
 #: Batches grow no larger than this: a kill loses one a worker.
 _LARGEST: Final = 512
 #: Share of the time that may go into asking what others did.

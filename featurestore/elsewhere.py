@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from featurestore.errors import ImageRejected, MissingExtra, Reason, UsageError
-from featurestore.images import MAX_BYTES, read_image_file
+from featurestore.images import MAX_BYTES, plain_bytes, read_image_file
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -35,6 +35,8 @@ _ARCHIVES: Final = ("tar", "zip")
 #: Whatever else fsspec has (http, ftp, ssh, a repository) is no place for pictures to be read from by name.
 _STORES: Final = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "memory")
 _OPEN_ARCHIVES: Final = 64
+#: Folders of which is known whether they lie below the root.
+_FOLDERS: Final = 4096
 _LARGEST: Final = f"at most {MAX_BYTES} bytes"
 
 
@@ -100,6 +102,7 @@ class Reader:
         self.root = root
         self._opened = functools.lru_cache(_OPEN_ARCHIVES)(_open_archive)
         self._archive_stamp = functools.lru_cache(None)(_archive_stamp)
+        self._is_inside = functools.lru_cache(_FOLDERS)(self._resolves_inside)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -116,10 +119,12 @@ class Reader:
             If a package that reads such a URI is not installed.
         """
         if isinstance(place, Path):
-            return read_image_file(place, root=self.root)
+            data = plain_bytes(place) if self._is_inside(place.parent) else None
+            return read_image_file(place, root=self.root) if data is None else data
         scheme, rest = _split(place)
         if scheme in ("", "file"):
-            return read_image_file(Path(rest), root=Path("/"))
+            data = plain_bytes(Path(rest))
+            return read_image_file(Path(rest), root=Path("/")) if data is None else data
         if scheme in _ARCHIVES:
             member, _, archive = rest.partition("::")
             data = self._archive(scheme, archive).read(member)
@@ -128,6 +133,13 @@ class Reader:
         if not data:
             raise ImageRejected(Reason.EMPTY, "zero bytes")
         return data
+
+    def _resolves_inside(self, folder: Path) -> bool:
+        """Whether a folder lies below the root, links followed."""
+        try:
+            return folder.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError, ValueError):  # a circle, or no name at all
+            return False
 
     def stamp(self, place: Place) -> str:
         """What the bytes cannot change without: size, times and number of the file, or what a store says.

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "MAX_PIXELS", "MIN_SIDE_PX", "Picture", "decode", "read_image_file"]
+__all__ = [
+    "EXTENSIONS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "MIN_SIDE_PX",
+    "Picture",
+    "decode",
+    "plain_bytes",
+    "read_image_file",
+]
 
 #: File name endings that are taken for images, lower case.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -116,6 +125,27 @@ def read_image_file(path: Path, *, root: Path) -> bytes:
         return resolved.read_bytes()
     except OSError as error:
         raise ImageRejected(Reason.UNREADABLE, error.strerror or "cannot be read") from None
+
+
+def plain_bytes(path: Path) -> bytes | None:
+    """Bytes of a regular file that is no link; None of whatever else: `read_image_file` tells what it is.
+
+    Four calls of the system instead of a dozen: threads that read meet at each.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= MAX_BYTES:
+            return None
+        data = os.read(descriptor, status.st_size + 1)
+        return data if len(data) == status.st_size else None  # in parts, or being written
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _folder(path: Path) -> ImageRejected:

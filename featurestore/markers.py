@@ -27,6 +27,7 @@ _JPEG = b"\xff\xd8"
 _SCAN, _APP1, _END = 0xDA, 0xE1, 0xD9
 # Not a stuffed FF 00, and none of those that stand alone: FF 01 and the restarts FF D0 to D7.
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+_COUNTED = re.compile(rb"\xff(?:\xda|\xe1..Exif\0\0)", re.DOTALL)
 
 # Luminance quantisation table of ITU-T T.81 Annex K.1, in the order that Pillow reports (row by row).
 _K1 = (
@@ -46,10 +47,8 @@ def check_structure(data: bytes) -> None:
     """
     if data.startswith(_PNG):
         _check_chunks(data)
-    # Counting is fast, and may count too many (thumbnails, what follows the picture): then we walk.
-    elif data.startswith(_JPEG) and (
-        data.count(b"\xff\xda") > MAX_SCANS or data.count(b"Exif\0\0") > MAX_EXIF_SEGMENTS
-    ):
+    # Looking for them is fast, and may find too many (thumbnails, what follows the picture): then we walk.
+    elif data.startswith(_JPEG) and len(_COUNTED.findall(data)) > min(MAX_SCANS, MAX_EXIF_SEGMENTS):
         _check_markers(data)
 
 
@@ -99,7 +98,12 @@ def quality_of(tables: Mapping[int, Sequence[int]] | None) -> int | None:
     """
     if not tables:
         return None
-    total = sum(next(iter(tables.values())))
+    return _nearest(sum(next(iter(tables.values()))))
+
+
+@functools.lru_cache(256)
+def _nearest(total: int) -> int:
+    """Quality whose table has the sum that is nearest."""
     sums = _table_sums()
     return min(range(100, 0, -1), key=lambda quality: abs(sums[quality] - total))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import warnings
@@ -13,8 +14,9 @@ from handmade import GOLDEN_JPEG, GOLDEN_SHA256, chunk, claim, png, saved
 from PIL import Image
 
 from featurestore import images
+from featurestore.elsewhere import Reader
 from featurestore.errors import ImageRejected, Reason
-from featurestore.images import decode, read_image_file
+from featurestore.images import decode, plain_bytes, read_image_file
 from featurestore.spec import DECODER_VERSION
 
 RGB = picture(1)
@@ -120,10 +122,13 @@ def test_the_bytes_tell_the_format_not_the_name(tmp_path: Path) -> None:
     assert decode(PNG, max_pixels=10**6).jpeg_quality is None
 
 
-def test_only_regular_files_below_the_root_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["path", "reader"])
+def test_only_regular_files_below_the_root_are_read(by: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
+    read = Reader(root).read if by == "reader" else functools.partial(read_image_file, root=root)
     (tmp_path / "secret.png").write_bytes(PNG)
+    (root / "away").symlink_to(tmp_path)
     (root / "out.png").symlink_to(tmp_path / "secret.png")
     (root / "nowhere.png").symlink_to(root / "gone.png")
     (root / "loop.png").symlink_to(root / "loop.png")
@@ -135,11 +140,21 @@ def test_only_regular_files_below_the_root_are_read(tmp_path: Path) -> None:
     for name, reason in {
         "out": Reason.NOT_A_FILE, "nowhere": Reason.NOT_A_FILE, "loop": Reason.NOT_A_FILE,
         "folder": Reason.NOT_A_FILE, "fifo": Reason.NOT_A_FILE, "empty": Reason.EMPTY,
+        "away/secret": Reason.NOT_A_FILE, "gone": Reason.NOT_A_FILE, "gone/gone": Reason.NOT_A_FILE,
     }.items():  # fmt: skip
         with pytest.raises(ImageRejected) as caught:
-            read_image_file(root / f"{name}.png", root=root)
+            read(root / f"{name}.png")
         assert caught.value.reason is reason, name
-    assert read_image_file(root / "inside.png", root=root) == PNG
+    assert read(root / "inside.png") == read(root / "fine.png") == PNG
+
+
+def test_a_file_that_is_being_written_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    monkeypatch.setattr("os.read", lambda fd, n: PNG[: len(PNG) // 2])  # what a call gives may be less
+    assert plain_bytes(tmp_path / "a.png") is None
+    assert Reader(tmp_path).read(tmp_path / "a.png") == PNG
 
 
 def test_pixels_may_be_written_to() -> None:
