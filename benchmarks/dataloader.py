@@ -96,6 +96,7 @@ def side(whose: str, images: Path, weights: Path, arch: str, out: Path) -> float
     """Seconds for all images."""
     embed = SIDES[whose](images, weights, arch, out)
     n = len(list(images.iterdir()))
+    out.unlink(missing_ok=True)  # of the pair before
     embed(min(n, WARM))
     out.unlink()
     start = time.perf_counter()

@@ -89,7 +89,7 @@ class StoreRows:
 
         if len(self) < 2 or ascending(self.keys).all():
             return self
-        return self.taken(np.lexsort(self.keys.T[::-1]))
+        return self.taken(_order(self.keys))
 
     def unique(self) -> StoreRows:
         """The first row of each key, in the order of their keys."""
@@ -129,18 +129,36 @@ def ascending(keys: Keys) -> npt.NDArray[np.bool_]:
     above = first[1:] > first[:-1]
     if above.all():
         return above
-    words = np.ascontiguousarray(keys).view(">u8").reshape(len(keys), 4)
+    words = _words(keys)
     above = words[1:, 3] > words[:-1, 3]
     for i in (2, 1, 0):
         above = (words[1:, i] > words[:-1, i]) | ((words[1:, i] == words[:-1, i]) & above)
     return above
 
 
+def _words(keys: Keys) -> npt.NDArray[np.uint64]:
+    """Each key as four numbers, the first of which counts most."""
+    import numpy as np
+
+    return np.ascontiguousarray(keys).view(">u8").reshape(-1, 4)
+
+
 def _leading(keys: Keys) -> npt.NDArray[np.uint64]:
     """The first 64 bits of each key, which order as the keys do: no two sha256 are known to share them."""
     import numpy as np
 
-    return np.ascontiguousarray(keys).view(">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
+    return _words(keys)[:, 0].astype(np.uint64)
+
+
+def _order(keys: Keys) -> npt.NDArray[np.intp]:
+    """Positions that put keys in ascending order; equal ones stay as they are."""
+    import numpy as np
+
+    first = _leading(keys)
+    order = np.argsort(first)
+    if np.any(first[order[1:]] == first[order[:-1]]):  # a key that is there twice
+        return np.lexsort(_words(keys).astype(np.uint64).T[::-1])
+    return order
 
 
 class KeyIndex:
@@ -182,7 +200,7 @@ def ordered(keys: Keys) -> Keys:
     """Keys, ascending."""
     import numpy as np
 
-    return keys[np.lexsort(keys.T[::-1])]
+    return keys[_order(keys)]
 
 
 def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:
