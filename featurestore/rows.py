@@ -85,8 +85,6 @@ class StoreRows:
 
     def sorted(self) -> StoreRows:
         """The same rows in the order of their keys."""
-        import numpy as np
-
         if len(self) < 2 or ascending(self.keys).all():
             return self
         return self.taken(_order(self.keys))
@@ -123,8 +121,6 @@ def concatenate(parts: list[StoreRows], spec: FeatureSpec) -> StoreRows:
 
 def ascending(keys: Keys) -> npt.NDArray[np.bool_]:
     """Whether each key is above the one before, shape (n - 1,)."""
-    import numpy as np
-
     first = _leading(keys)
     above = first[1:] > first[:-1]
     if above.all():
@@ -198,8 +194,6 @@ class KeyIndex:
 
 def ordered(keys: Keys) -> Keys:
     """Keys, ascending."""
-    import numpy as np
-
     return keys[_order(keys)]
 
 
