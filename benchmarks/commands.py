@@ -5,8 +5,7 @@
 Two clones of this repository with the demo cast, everything computed. In the second, ``train`` and
 ``evaluate`` only import what a head needs (numpy, pandas, h5py, scikit-learn, xgboost), read the same store,
 fit one xgboost and write their outs empty. The two take turns; each run has another learning rate, so that
-DVC has something to do. And: how long the first row of ``design`` takes from the start of a process with warm
-caches.
+DVC has something to do.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import yaml
@@ -83,18 +81,6 @@ def make_bare(folder: Path) -> None:
     dvc(folder, "repro", "evaluate")
 
 
-def first_row() -> float:
-    """Seconds from the start of a process to a row of ``design``."""
-    code = (
-        "from featurestore import console; console.pin_threads()\n"
-        "import numpy; from extractors.zoo import design\n"
-        "assert len(design.build()([numpy.zeros((256, 256, 3), numpy.uint8)]).values) == 1"
-    )
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
@@ -115,16 +101,10 @@ def main() -> None:
         mine, least = paired(lambda: run(ours), lambda: run(bare), args.repeats)
         detail = f"{statistics.median(mine):.1f} s, {statistics.median(least):.1f} s"
         bound = "DVC itself, then imports"
-        warm = [first_row() for _ in range(args.repeats + 1)][1:]
-        what, least_of = (
-            "`dvc exp run -S model=xgb evaluate`",
-            "the same graph with bare imports and one bare fit",
-        )
-        ratios = [Ratio(what, least_of, "<= 2", ratios_of(mine, least), detail, bound)]
-        seconds = f"{statistics.median(warm):.2f} s"
-        what = "process start to the first row of `design`, warm"
-        ratios.append(Ratio(what, "1.2 s", "<= 1", tuple(s / 1.2 for s in warm), seconds, "importing numba"))
-        keep("commands", ratios, about="the demo cast (drawings our own code made), 63 columns")
+        what = "`dvc exp run -S model=xgb evaluate`"
+        limit = "the same graph with bare imports and one bare fit"
+        ratio = Ratio(what, limit, "<= 2", ratios_of(mine, least), detail, bound)
+        keep("commands", [ratio], about="the demo cast (drawings our own code made), 63 columns")
     finally:
         shutil.rmtree(folder)
 

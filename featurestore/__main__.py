@@ -56,8 +56,10 @@ def _index(args: argparse.Namespace) -> int:
         workers=p.runtime.workers,
     )
     root = Path(p.data.root)
-    known = Known(known_file(_cache().root, args.manifest or root), options, distrust=args.rehash)
-    scanned = scan.scan(root, options, known=known, manifest=args.manifest)
+    kept = known_file(_cache().root, args.manifest or root)
+    scanned = scan.scan(  # what is known is needed no longer: its memory is given back
+        root, options, known=Known(kept, options, distrust=args.rehash), manifest=args.manifest
+    )
     quarantine = scanned.quarantine
     scan.write_quarantine(quarantine, RESULTS / "quarantine.csv")
     scan.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)

@@ -11,11 +11,11 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from featurestore.elsewhere import Place, is_uri
 from featurestore.errors import DataError, MissingData
-from featurestore.files import write_text_atomic
+from featurestore.files import atomic_file, write_all
 from featurestore.metadata import is_formula, unescape_path
 from featurestore.spec import canonical_json
 
@@ -34,6 +34,10 @@ __all__ = [
     "rows_digest",
     "write_table",
 ]
+
+
+#: Rows that are written together.
+_PIECE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +128,30 @@ def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str])
     path,detail
     a.png,,empty,'=1+1,index
     """
+    return "".join(_pieces(rows, columns))
+
+
+def _pieces(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str]) -> Iterator[str]:
+    """The text, some rows at a time."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     names: tuple[str, ...] = ()
-    for row in rows:
+    for i, row in enumerate(rows, start=1):
         names = names or tuple(field.name for field in fields(row))
         writer.writerow([cell(getattr(row, name)) for name in names])
-    return buffer.getvalue()
+        if i % _PIECE == 0:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
 
 
 def write_table(path: Path, rows: Iterable[DatasetRow | QuarantineRow], kind: type) -> None:
-    """Write rows of one of this module's dataclasses, all or nothing."""
-    write_text_atomic(path, csv_text(rows, (f.name for f in fields(kind))))
+    """Write rows of one of this module's dataclasses, all or nothing; the text is never there as a whole."""
+    with atomic_file(path) as stream:
+        for piece in _pieces(rows, (f.name for f in fields(kind))):
+            write_all(stream, piece.encode("utf-8"))
 
 
 def read_dataset(path: Path = Path("dataset.csv")) -> pd.DataFrame:

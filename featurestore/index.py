@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,14 @@ def _owned(facts: Facts, group: str) -> str:
     return ""
 
 
-def _groups(keys: Sequence[str], owned: Sequence[set[str]], clusters: Sequence[int]) -> list[str]:
+def _owners(files: Iterable[list[Seen]], facts: Mapping[str, Facts], group: str) -> list[frozenset[str]]:
+    """The names that the files of each image belong to; images of the same names share one set."""
+    shared: dict[frozenset[str], frozenset[str]] = {}
+    every = (frozenset(_owned(facts[one.file], group) for one in same) - {""} for same in files)
+    return [shared.setdefault(names, names) for names in every]
+
+
+def _groups(keys: Sequence[str], owned: Sequence[frozenset[str]], clusters: Sequence[int]) -> list[str]:
     """Name of each image's group: its series or character, several joined by ``+``, or a key.
 
     ``owned`` holds several names where copies of one picture stand in several series: they join.
@@ -95,7 +102,8 @@ def _groups(keys: Sequence[str], owned: Sequence[set[str]], clusters: Sequence[i
     members: dict[int, set[str]] = {}
     for root, names in zip(roots, owned, strict=True):
         members.setdefault(root, set()).update(names)
-    return [" + ".join(sorted(members[r])) or f"image {keys[r][:16]}" for r in roots]
+    called = {r: " + ".join(sorted(found)) or f"image {keys[r][:16]}" for r, found in members.items()}
+    return [called[r] for r in roots]
 
 
 def build_index(scanned: Scan, options: IndexOptions) -> Index:
@@ -115,7 +123,7 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
         if label not in labels:
             raise DataError(f"class {label!r}: not one usable image; results/quarantine.csv says why")
     clusters = near_duplicate_clusters([s.phash for s in kept], options.near_duplicate_distance)
-    owned = [{_owned(facts[s.file], options.group) for s in same} - {""} for same in by_key.values()]
+    owned = _owners(by_key.values(), facts, options.group)
     groups = _groups(list(by_key), owned, clusters)
     shares = options.shares or {"train": 0.6, "val": 0.2, "test": 0.2}
     splits = assign_splits(labels, groups, shares, method=options.method, seed=options.seed)
