@@ -1,6 +1,6 @@
 """Three heads on many rows: peak memory beside the matrix itself, processor time beside the bare library.
 
-    python benchmarks/heads.py [--n 100000] [--million] [--repeats 3] [--quick] [logreg xgb hgb]
+    python benchmarks/heads.py [--n N] [--million] [--repeats 5] [--quick] [logreg xgb hgb]
 
 Each side runs in a process of its own, on one thread, as kyara runs heads. It imports what it needs, makes
 the same seeded float32 matrix (768 columns of different means and spreads, some of which know the class; one
@@ -29,6 +29,7 @@ from ratios import Ratio, keep, ratios_of
 ROOT = Path(__file__).resolve().parent.parent
 HEADS = ("logreg", "xgb", "hgb")
 COLUMNS, TELLING, SEED, BLOCK = 768, 16, 42, 256
+ROWS = {"logreg": 100_000, "xgb": 100_000, "hgb": 50_000}
 MILLION = 1_000_000
 ASKED = 20_000  # rows of the same kind that nobody was fitted on
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -220,9 +221,9 @@ def said(one: dict[str, float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("heads", nargs="*", choices=[*HEADS, []], help="some of them; all by default")
-    parser.add_argument("--n", type=int, default=100_000, help="rows")
+    parser.add_argument("--n", type=int, help="rows; else 100,000, of hgb 50,000: the bare one takes long")
     parser.add_argument("--million", action="store_true", help="1,000,000 rows too, once: half an hour, 4 GB")
-    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs")
+    parser.add_argument("--repeats", type=int, default=5, help="pairs of runs")
     parser.add_argument("--quick", action="store_true", help="one pair, nothing kept: does it work?")
     parser.add_argument("--side", choices=("kyara", "bare"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -231,7 +232,7 @@ def main() -> int:
         return 0
     heads = options.heads or HEADS
     repeats = 1 if options.quick else options.repeats
-    found = [ratio for name in heads for ratio in measured(name, options.n, repeats)]
+    found = [ratio for name in heads for ratio in measured(name, options.n or ROWS[name], repeats)]
     if options.million:
         found += [of_a_million(name) for name in heads]
     about = f"seeded float32 rows of {COLUMNS} columns, params of params.yaml, one thread, a process a side"

@@ -45,9 +45,9 @@ def connected(workers: int) -> Iterator[None]:
     MissingExtra
         If Ray is not installed.
     UsageError
-        If the address is one of Ray's client.
+        If the address is one of Ray's client, or none.
     MissingError
-        If no cluster answers at the address.
+        If no cluster answers at the address, or the one that does lets nobody in.
     """
     if importlib.util.find_spec("ray") is None:
         raise MissingExtra(
@@ -90,10 +90,17 @@ def _start(address: str | None, workers: int) -> None:
                 runtime_env={"env_vars": _environment()},
                 **({} if address else own),
             )
-    except ConnectionError:
+    except _Nobody:
         raise MissingError(
             f"{_ADDRESS}={address}: no Ray cluster answers there; start one (ray start --head), or unset it"
         ) from None
+    except ConnectionError:
+        raise MissingError(
+            f"{_ADDRESS}={address}: whoever answers there lets this process into no Ray cluster; if it has a"
+            " token: export RAY_AUTH_MODE=token, with the same ~/.ray/auth_token (docs/cluster.md)"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"{_ADDRESS}={address}: {' '.join(str(error).split())}; it is host:port") from None
     except RuntimeError as error:  # another version of Ray or Python there
         raise KyaraError(f"{_ADDRESS}={address}: {' '.join(str(error).split())}") from None
     finally:
@@ -101,19 +108,23 @@ def _start(address: str | None, workers: int) -> None:
             signal.signal(signal.SIGTERM, before)  # ray.init takes it
 
 
+class _Nobody(Exception):
+    """Nobody listens at the address."""
+
+
 def _knock(address: str) -> None:
     """See whether anybody is there: ray.init asks for more than five minutes.
 
     Raises
     ------
-    ConnectionError
+    _Nobody
     """
     host, found, port = address.rpartition(":")
     if found and port.isdecimal():
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
-            raise ConnectionError(address) from error
+            raise _Nobody from error
 
 
 @contextmanager

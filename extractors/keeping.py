@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from extractors.timing import Spent
-from featurestore.elsewhere import Reader
+from featurestore.elsewhere import Place, Reader
 from featurestore.errors import DataError, ImageRejected, NonFiniteRow
 from featurestore.images import decode
 from featurestore.rows import StoreRows, not_finite, pack_keys
@@ -59,11 +59,16 @@ class Loader:
                 data = self._reader.read(place)
                 known = hashlib.sha256(data).hexdigest() == key
             if not known:
-                raise DataError(f"{place}: changed since it was indexed; run: dvc repro")
+                raise DataError(f"{place}: changed since it was indexed; {_anew(place)}")
             with self.spent("decode"):
                 return decode(data, max_pixels=self._max_pixels).pixels
         except ImageRejected as rejected:
-            raise DataError(f"{place}: {rejected}; it was fine when indexed; run: dvc repro") from None
+            raise DataError(f"{place}: {rejected}; it was fine when indexed; {_anew(place)}") from None
+
+
+def _anew(place: Place) -> str:
+    """What indexes a picture again: of those that a manifest lists DVC knows nothing."""
+    return "run: dvc repro" + (" -f -s index && dvc repro" if isinstance(place, str) else "")
 
 
 class Keeper:

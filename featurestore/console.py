@@ -96,18 +96,24 @@ def _terminate(number: int, frame: object) -> None:
 def finishing() -> Iterator[Callable[[], bool]]:
     """Let SIGTERM ask, for a while, and not end: what is yielded tells whether it did.
 
-    Who asks it ends what is under way and puts it away. At the end of the block the process ends as it would
-    have. A second signal does not wait. In another thread than the first, where no signal comes, nobody asks.
+    Who hears so ends what is under way and puts it away; at the end of the block the process ends as it would
+    have. Where nobody asked any more, everything was begun, and is done: the process goes on. A second signal
+    does not wait. In another thread than the first, where no signal comes, it never did.
 
     Raises
     ------
     Terminated
-        At the end, if it was asked.
+        At the end, if somebody heard.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    asked = False
+    asked = heard = False
+
+    def asks() -> bool:
+        nonlocal heard
+        heard = heard or asked
+        return asked
 
     def note(number: int, frame: object) -> None:
         nonlocal asked
@@ -116,10 +122,10 @@ def finishing() -> Iterator[Callable[[], bool]]:
 
     before = signal.signal(signal.SIGTERM, note)
     try:
-        yield lambda: asked
+        yield asks
     finally:
         signal.signal(signal.SIGTERM, before)
-    if asked:
+    if heard:
         raise Terminated
 
 

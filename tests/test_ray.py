@@ -66,8 +66,10 @@ def machines() -> Iterator[Any]:
     """A cluster of two machines with a core each, one of which says that it has a GPU."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args=node())
-    made.add_node(**node(num_gpus=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else other tests beside these would starve it
+        made = Cluster(initialize_head=True, head_node_args=node())
+        made.add_node(**node(num_gpus=1))
     yield made
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -137,6 +139,7 @@ def test_what_cannot_be_connected_to_says_so(monkeypatch: pytest.MonkeyPatch) ->
     for address, error, said in (
         ("ray://head:10001", UsageError, "RAY_ADDRESS=ray://head:10001: run the command on a node"),
         ("127.0.0.1:1", MissingError, "RAY_ADDRESS=127.0.0.1:1: no Ray cluster answers there; start one"),
+        ("nonsense", UsageError, "RAY_ADDRESS=nonsense: .*; it is host:port"),
     ):
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(error, match=said), connected(0):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ from fakes import MeanColour, add
 from extractors.base import Extractor, Rows
 from extractors.run import Report, extract
 from featurestore.cache import RowCache
+from featurestore.console import Terminated, finishing
 from featurestore.errors import DataError, NonFiniteRow
 from featurestore.params import RuntimeParams
 from featurestore.spec import Status
@@ -124,8 +127,26 @@ def test_a_file_that_changed_since_it_was_indexed_is_an_error(
     tmp_path: Path, images: dict[str, Path], run
 ) -> None:
     (tmp_path / "data" / "images" / "11.png").write_bytes(encoded(picture(999)))
-    with pytest.raises(DataError, match=r"11\.png: changed since it was indexed; run: dvc repro"):
+    with pytest.raises(DataError, match=r"11\.png: changed since it was indexed; run: dvc repro$"):
         run(MeanColour(), images)
+    listed = {key: str(path) for key, path in images.items()}  # by a manifest, at which alone DVC looks
+    with pytest.raises(DataError, match=r"11\.png: changed .*; run: dvc repro -f -s index && dvc repro$"):
+        run(MeanColour(), listed)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_sigterm_ends_what_asks_and_lets_be_what_is_done(asks: bool) -> None:
+    def whole() -> bool:
+        with finishing() as asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return not asks or not asked()
+
+    if asks:
+        with pytest.raises(Terminated):
+            whole()
+    else:
+        assert whole()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_damaged_segment_is_set_aside_and_its_rows_computed_again(
