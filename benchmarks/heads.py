@@ -188,7 +188,7 @@ def measured(name: str, n: int, repeats: int) -> list[Ratio]:
             "the bare library, matrix prepared before",
             "",
             ratios_of([one["fit_s"] for one in ours], [one["fit_s"] for one in theirs]),
-            f"{own['fit_s']:.0f} s and {bare['fit_s']:.0f} s; AUC {own['auc']:.4f} and {bare['auc']:.4f}",
+            f"{own['fit_s']:.1f} s and {bare['fit_s']:.1f} s; AUC {own['auc']:.4f} and {bare['auc']:.4f}",
         ),
         Ratio(
             f"{where}: processor time of asking for every row",

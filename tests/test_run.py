@@ -136,6 +136,8 @@ def test_a_file_that_changed_since_it_was_indexed_is_an_error(
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_sigterm_ends_what_asks_and_lets_be_what_is_done(asks: bool) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
     def whole() -> bool:
         with finishing() as asked:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -146,7 +148,7 @@ def test_sigterm_ends_what_asks_and_lets_be_what_is_done(asks: bool) -> None:
             whole()
     else:
         assert whole()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_damaged_segment_is_set_aside_and_its_rows_computed_again(
