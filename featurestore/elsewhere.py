@@ -34,7 +34,8 @@ Place = Path | str
 _ARCHIVES: Final = ("tar", "zip")
 #: Whatever else fsspec has (http, ftp, ssh, a repository) is no place for pictures to be read from by name.
 _STORES: Final = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "memory")
-_OPEN_ARCHIVES: Final = 64
+#: More are closed and listed anew: a run draws its pictures from all of them at once.
+_OPEN_ARCHIVES: Final = 512
 #: Folders of which is known whether they lie below the root.
 _FOLDERS: Final = 4096
 _LARGEST: Final = f"at most {MAX_BYTES} bytes"
