@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ Texts = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 
 #: Rows that are hashed together.
-_ROWS = 4096
+_ROWS: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,12 @@ class Study:
         The fingerprint of a fused store knows names and not the extractors' params, so that an
         unchanged re-extraction stops there; only the values tell crop from pad.
         """
+        from classifiers.blocks.rows import parts
+
         values = self.features.to_numpy()
         found = hashlib.sha256(canonical_json(list(self.features.columns)).encode())
-        for start in range(0, len(rows), _ROWS):
-            some = values[rows[start : start + _ROWS]]
-            found.update(np.ascontiguousarray(some, dtype="<f8").data)
+        for part in parts(len(rows), _ROWS):
+            found.update(np.ascontiguousarray(values[rows[part]], dtype="<f8").data)
         return found.hexdigest()
 
     def without_learned(self) -> Study | None:

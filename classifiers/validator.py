@@ -140,17 +140,19 @@ def _check_finite(
     where: Path,
 ) -> None:
     """Infinity is nowhere right; NaN is the sign of a row that is not ok."""
+    from classifiers.blocks.rows import parts
+
     found: list[tuple[int, int]] = []
-    for start in range(0, len(values), _ROWS):
-        some = values[start : start + _ROWS]
+    for part in parts(len(values), _ROWS):
+        some = values[part]
         bad = ~np.isfinite(some)
         if not bad.any():
             continue
         for i, mask in enumerate(masks):
-            fine = status[start : start + _ROWS, i] == Status.OK
+            fine = status[part, i] == Status.OK
             bad &= np.isinf(some) | ~mask | fine[:, None]
         rows = np.flatnonzero(bad.any(axis=1))
-        found += zip((rows + start).tolist(), bad[rows].argmax(axis=1).tolist(), strict=True)
+        found += zip((rows + part.start).tolist(), bad[rows].argmax(axis=1).tolist(), strict=True)
     if found:
         row, column = found[0]
         owner = next(block for block, mask in zip(blocks, masks, strict=True) if mask[column])

@@ -90,6 +90,14 @@ def _split(text: str) -> tuple[str, str]:
     return (scheme, rest) if found else ("", text)
 
 
+def _is_inside(folder: Path, root: Path) -> bool:
+    """Whether a folder lies below a root, links followed."""
+    try:
+        return folder.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # a circle, or no name at all
+        return False
+
+
 class Reader:
     """Reads pictures; in any thread. Another process makes its own from a pickle of it.
 
@@ -103,7 +111,7 @@ class Reader:
         self.root = root
         self._opened = functools.lru_cache(_OPEN_ARCHIVES)(_open_archive)
         self._archive_stamp = functools.lru_cache(None)(_archive_stamp)
-        self._is_inside = functools.lru_cache(_FOLDERS)(self._resolves_inside)
+        self._is_inside = functools.lru_cache(_FOLDERS)(_is_inside)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -120,12 +128,10 @@ class Reader:
             If a package that reads such a URI is not installed.
         """
         if isinstance(place, Path):
-            data = plain_bytes(place) if self._is_inside(place.parent) else None
-            return read_image_file(place, root=self.root) if data is None else data
+            return self._file(place, self.root)
         scheme, rest = _split(place)
         if scheme in ("", "file"):
-            data = plain_bytes(Path(rest))
-            return read_image_file(Path(rest), root=Path("/")) if data is None else data
+            return self._file(Path(rest), Path("/"))
         if scheme in _ARCHIVES:
             member, _, archive = rest.partition("::")
             data = self._archive(scheme, archive).read(member)
@@ -135,12 +141,10 @@ class Reader:
             raise ImageRejected(Reason.EMPTY, "zero bytes")
         return data
 
-    def _resolves_inside(self, folder: Path) -> bool:
-        """Whether a folder lies below the root, links followed."""
-        try:
-            return folder.resolve().is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError, ValueError):  # a circle, or no name at all
-            return False
+    def _file(self, path: Path, root: Path) -> bytes:
+        """Bytes of a file below ``root``: the short way, and where that fails the one that tells why."""
+        data = plain_bytes(path) if self._is_inside(path.parent, root) else None
+        return read_image_file(path, root=root) if data is None else data
 
     def stamp(self, place: Place) -> str:
         """What the bytes cannot change without: size, times and number of the file, or what a store says.
