@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
 import os
 import statistics
 import subprocess
@@ -105,12 +104,12 @@ def side(whose: str, images: Path, weights: Path, arch: str, out: Path) -> float
 
 
 def alone(whose: str, images: Path, weights: Path, arch: str, out: Path) -> float:
-    """One side in a new process."""
+    """One side in a new process, a plain one: in those of `processes.alone` a DataLoader forks no workers."""
     given = [str(one) for one in (images, weights, arch, out)]
     done = subprocess.run(
         [sys.executable, __file__, "--side", whose, *given], stdout=subprocess.PIPE, text=True, check=True
     )
-    return float(json.loads(done.stdout))
+    return float(done.stdout)
 
 
 def farthest(store: Path, array: Path) -> float:
@@ -123,11 +122,11 @@ def farthest(store: Path, array: Path) -> float:
         return float(np.abs(np.asarray(opened.values) - np.load(array)).max())
 
 
-def main() -> int:
+def main() -> None:
     if sys.argv[1:2] == ["--side"]:
         whose, images, weights, arch, out = sys.argv[2:]
-        print(json.dumps(side(whose, Path(images), Path(weights), arch, Path(out))))
-        return 0
+        print(side(whose, Path(images), Path(weights), arch, Path(out)))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--n", type=int, default=256, help="how many images")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of runs")
@@ -139,8 +138,8 @@ def main() -> int:
     args = parser.parse_args()
     n, repeats = (40, 1) if args.quick else (args.n, args.repeats)
 
-    from design import QUALITY, jpegs
-    from ratios import Ratio, keep, ratios_of
+    from design import QUALITY, jpegs, save
+    from ratios import Ratio, in_turn, keep, ratios_of
     from zoo_weights import saved
 
     from extractors.openclip import create
@@ -150,13 +149,10 @@ def main() -> int:
         folder = Path(made)
         images, outs = folder / "images", {"kyara": folder / "clip.h5", "loop": folder / "clip.npy"}
         images.mkdir()
-        for data in jpegs(args.images, n):
-            (images / f"{hashlib.sha256(data).hexdigest()}.jpg").write_bytes(data)
-        n = len(list(images.iterdir()))
+        n = len(save(images, jpegs(args.images, n)))
         weights = saved(create(args.arch, {}).state_dict(), folder / "weights.pt").path
-        for i in range(repeats):
-            for whose in ("kyara", "loop") if i % 2 == 0 else ("loop", "kyara"):
-                seconds[whose].append(alone(whose, images, weights, args.arch, outs[whose]))
+        for whose in in_turn("kyara", "loop", repeats):
+            seconds[whose].append(alone(whose, images, weights, args.arch, outs[whose]))
         off = farthest(outs["kyara"], outs["loop"])
     if off > TOLERANCE:
         sys.exit(f"the rows differ by up to {off:.2g}")
@@ -170,8 +166,7 @@ def main() -> int:
     )  # fmt: skip
     about = f"{n} JPEGs of 256x256, quality {QUALITY}; weights are random numbers in the real architecture"
     keep("dataloader", [ratio], about=about, whole=not args.quick)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

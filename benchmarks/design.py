@@ -12,6 +12,7 @@ numba's cache filled spends until then, in seconds of the processor: other work 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import os
 import resource
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -91,6 +93,16 @@ def jpegs(folder: Path | None, n: int) -> list[bytes]:
         Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
         found.append(buffer.getvalue())
     return found
+
+
+def save(folder: Path, files: Iterable[bytes]) -> dict[str, Path]:
+    """Write files by their keys; key -> file, ascending."""
+    found = {}
+    for data in files:
+        key = hashlib.sha256(data).hexdigest()
+        found[key] = folder / f"{key}.jpg"
+        found[key].write_bytes(data)
+    return dict(sorted(found.items()))
 
 
 def first_rows(repeats: int) -> tuple[list[float], list[float]]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import signal
 import statistics
 import sys
@@ -118,7 +117,7 @@ def print_head(job: Job, quality: int) -> None:
 
 
 def main() -> None:
-    from design import QUALITY, jpegs
+    from design import QUALITY, jpegs, save
 
     args = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder below is removed
@@ -128,11 +127,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kyara-extract-") as made:
         folder = Path(made) / "images"
         folder.mkdir()
-        for data in jpegs(args.images, n):
-            (folder / f"{hashlib.sha256(data).hexdigest()}.jpg").write_bytes(data)
+        n = len(save(folder, jpegs(args.images, n)))
         repeats = 1 if args.quick else args.repeats
         job = Job(
-            "", Path(made), folder, len(list(folder.iterdir())), repeats, args.seconds, args.quick, device,
+            "", Path(made), folder, n, repeats, args.seconds, args.quick, device,
             args.workers, args.batch_size, args.precision, arch,
         )  # fmt: skip
         print_head(job, QUALITY)

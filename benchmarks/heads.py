@@ -13,26 +13,28 @@ beforehand. Of a million rows kyara's side alone is measured: the bare ones take
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from processes import reset_peak, resident_mib
-from ratios import Ratio, keep, ratios_of
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-ROOT = Path(__file__).resolve().parent.parent
+from featurestore import console  # noqa: E402
+
+console.pin_threads()  # of the processes too that are started from here
+
+from processes import alone, reset_peak, resident_mib  # noqa: E402
+from ratios import Ratio, in_turn, keep, ratios_of  # noqa: E402
+
 HEADS = ("logreg", "xgb", "hgb")
 COLUMNS, TELLING, SEED, BLOCK = 768, 16, 42, 256
 ROWS = {"logreg": 100_000, "xgb": 100_000, "hgb": 50_000}
 MILLION = 1_000_000
 ASKED = 20_000  # rows of the same kind that nobody was fitted on
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GOAL = "<= 1.3"
 BOUNDS = {
     "logreg": "blocks of rows in float64",
@@ -158,22 +160,12 @@ def watched(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.process_time() - start, resident_mib("VmHWM"), done
 
 
-def alone(whose: str, name: str, n: int) -> dict[str, float]:
-    """One side in a new process."""
-    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, __file__, "--side", whose, "--n", str(n), name]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
 def measured(name: str, n: int, repeats: int) -> list[Ratio]:
     """Both sides in turn, who begins changing from pair to pair."""
     found: dict[str, list[dict[str, float]]] = {"kyara": [], "bare": []}
-    for i in range(repeats):
-        for whose in ("kyara", "bare") if i % 2 == 0 else ("bare", "kyara"):
-            found[whose].append(alone(whose, name, n))
-            print(f"  {name}, {n:,} rows, {whose}: {said(found[whose][-1])}", file=sys.stderr)
+    for whose in in_turn("kyara", "bare", repeats):
+        found[whose].append(alone(side, whose, name, n))
+        print(f"  {name}, {n:,} rows, {whose}: {said(found[whose][-1])}", file=sys.stderr)
     ours, theirs = found["kyara"], found["bare"]
     middle = {
         whose: {key: statistics.median(one[key] for one in ones) for key in ones[0]}
@@ -208,7 +200,7 @@ def memory(name: str, n: int, ours: list[dict[str, float]], detail: str) -> Rati
 
 def of_a_million(name: str) -> Ratio:
     """kyara's side, once."""
-    one = alone("kyara", name, MILLION)
+    one = alone(side, "kyara", name, MILLION)
     print(f"  {name}, {MILLION:,} rows, kyara: {said(one)}", file=sys.stderr)
     took = f"fitted in {one['fit_s']:,.0f} s, asked for every row in {one['predict_s']:.0f} s"
     return memory(name, MILLION, [one], f"{took}, AUC {one['auc']:.4f}")
@@ -218,18 +210,14 @@ def said(one: dict[str, float]) -> str:
     return ", ".join(f"{key} {value:.3f}" for key, value in one.items())
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("heads", nargs="*", choices=[*HEADS, []], help="some of them; all by default")
     parser.add_argument("--n", type=int, help="rows; else 100,000, of hgb 50,000: the bare one takes long")
     parser.add_argument("--million", action="store_true", help="1,000,000 rows too, once: half an hour, 4 GB")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of runs")
     parser.add_argument("--quick", action="store_true", help="one pair, nothing kept: does it work?")
-    parser.add_argument("--side", choices=("kyara", "bare"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side:
-        print(json.dumps(side(options.side, options.heads[0], options.n)))
-        return 0
     heads = options.heads or HEADS
     repeats = 1 if options.quick else options.repeats
     found = [ratio for name in heads for ratio in measured(name, options.n or ROWS[name], repeats)]
@@ -237,9 +225,7 @@ def main() -> int:
         found += [of_a_million(name) for name in heads]
     about = f"seeded float32 rows of {COLUMNS} columns, params of params.yaml, one thread, a process a side"
     keep("heads", found, about=about, whole=not options.quick and tuple(heads) == HEADS)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    sys.exit(main())
+    main()

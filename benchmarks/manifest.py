@@ -34,17 +34,13 @@ PER_SHARD = 1000
 QUALITY = 90
 
 #: Runs a command of kyara's and tells the peak of its memory.
-TOLD = """
-import atexit, resource, runpy, sys
-def tell():
-    try:  # the other number may be that of the process that started this one
-        with open("/proc/self/status") as lines:
-            peak = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stderr.write(f"PEAK {peak}\\n")
+TOLD = f"""
+import atexit, runpy, sys
+sys.path.append({str(Path(__file__).parent)!r})
+from processes import resident_mib
+sys.path.pop()
 package, sys.argv = sys.argv[1], sys.argv[1:]
-atexit.register(tell)
+atexit.register(lambda: sys.stderr.write(f"PEAK {{resident_mib('VmHWM')}}\\n"))
 runpy.run_module(package, run_name="__main__", alter_sys=True)
 """
 
@@ -125,7 +121,7 @@ class Study:
         if done.returncode:
             raise SystemExit(done.stderr)
         peak = next(line for line in done.stderr.splitlines() if line.startswith("PEAK"))
-        return seconds, int(peak.split()[1]) / 1024, done.stdout
+        return seconds, float(peak.split()[1]), done.stdout
 
     def steps(self) -> dict[str, tuple[float, float]]:
         """Seconds and MiB of index and run."""

@@ -11,9 +11,12 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -87,24 +90,32 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def in_turn(ours: T, theirs: T, repeats: int) -> Iterator[T]:
+    """Both, as often as there are pairs; who begins changes, so that neither has the warmer cache.
+
+    >>> "".join(in_turn("a", "b", 3))
+    'abbaab'
+    """
+    for i in range(repeats):
+        yield from (ours, theirs) if i % 2 == 0 else (theirs, ours)
+
+
 def paired(
     ours: Callable[[], object],
     theirs: Callable[[], object],
     repeats: int,
     before: Callable[[], object] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each, in turn; who begins changes, so that neither has the warmer cache.
+    """Seconds of each, `in_turn`.
 
     ``before`` is called before each, and is not timed.
     """
     mine: list[float] = []
     others: list[float] = []
-    for i in range(repeats):
-        order = [(ours, mine), (theirs, others)]
-        for work, found in order if i % 2 == 0 else order[::-1]:
-            if before is not None:
-                before()
-            found.append(seconds(work))
+    for work, found in in_turn((ours, mine), (theirs, others), repeats):
+        if before is not None:
+            before()
+        found.append(seconds(work))
     return mine, others
 
 

@@ -12,7 +12,6 @@ images alone.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 import statistics
 import sys
@@ -30,7 +29,7 @@ from featurestore import console  # noqa: E402
 console.pin_threads()
 
 import numpy as np  # noqa: E402
-from design import QUALITY, jpegs  # noqa: E402
+from design import QUALITY, jpegs, save  # noqa: E402
 from ratios import Ratio, keep, paired, ratios_of, seconds  # noqa: E402
 
 from extractors.keeping import Loader  # noqa: E402
@@ -103,14 +102,8 @@ class Bench:
 
 def write(folder: Path, images: Path | None, n: int) -> dict[str, Path]:
     """Files by key; of few drawings many files, each with other bytes behind its end."""
-    found = {}
     drawn = jpegs(images, min(n, 500))
-    for i in range(n):
-        data = drawn[i % len(drawn)] + i.to_bytes(4, "big")
-        key = hashlib.sha256(data).hexdigest()
-        found[key] = folder / f"{key}.jpg"
-        found[key].write_bytes(data)
-    return dict(sorted(found.items()))
+    return save(folder, (drawn[i % len(drawn)] + i.to_bytes(4, "big") for i in range(n)))
 
 
 def told(ours: list[float], theirs: list[float], n: int) -> str:
