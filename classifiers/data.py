@@ -264,7 +264,7 @@ def read_study(features: Path, dataset: Path, *, group_by: str) -> Study:
         blocks=blocks,
         fitted_on=_fitted_on(spec),
         fingerprint=spec.fingerprint,
-        split_kind=IMAGE_WISE if alone else split_kind(group_by, owned),
+        split_kind=IMAGE_WISE if alone else split_kind(group_by, len(owned), sum(not name for name in owned)),
         index=index,
     )
     _check_learned(study)

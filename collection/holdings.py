@@ -18,8 +18,9 @@ from collection.curation.decisions import Decisions, read_decisions
 from collection.provenance import Source
 from featurestore.dataset import uncelled
 from featurestore.errors import ImageRejected
+from featurestore.facts import Facts
 from featurestore.images import MAX_PIXELS, decode, read_image_file
-from featurestore.metadata import Facts, escape_path, facts_of, notes_of
+from featurestore.metadata import escape_path, facts_of, notes_of
 from featurestore.scan import find_files
 
 __all__ = ["Holdings", "Picture", "holdings"]

@@ -43,7 +43,7 @@ def import_manifest(source: Path, root: Path, *, positive: str, replace: bool) -
         raise UsageError(
             "a manifest stands alone: import it with --replace, with all rows that you want in it"
         )
-    labels = Counter(one.label for one in read_manifest(source).values())
+    labels = Counter(read_manifest(source)[1].label)
     if len(labels) < 2:
         raise DataError(f"{source}: classes: {', '.join(labels)}; it takes two or more")
     if positive not in labels:

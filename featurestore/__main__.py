@@ -44,6 +44,7 @@ def _index(args: argparse.Namespace) -> int:
     from featurestore import index, scan
     from featurestore.known import Known, known_file
 
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what a manifest took
     p = params_module.load_params()
     options = scan.IndexOptions(
         group=p.data.group,
@@ -62,7 +63,7 @@ def _index(args: argparse.Namespace) -> int:
     )
     quarantine = scanned.quarantine
     scan.write_quarantine(quarantine, RESULTS / "quarantine.csv")
-    scan.check_quarantine(quarantine, len(scanned.files), p.data.quarantine_limit)
+    scan.check_quarantine(quarantine, len(scanned.seen), p.data.quarantine_limit)
     made = index.build_index(scanned, options)
     index.write_index(made, dataset=DATASET, summary=RESULTS / "data.json")
     s = made.summary

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,12 +33,13 @@ __all__ = [
     "place_of",
     "read_dataset",
     "rows_digest",
+    "write_cells",
     "write_table",
 ]
 
 
 #: Rows that are written together.
-_PIECE: Final = 4096
+_PIECE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +130,39 @@ def csv_text(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str])
     path,detail
     a.png,,empty,'=1+1,index
     """
-    return "".join(_pieces(rows, columns))
+    return "".join(_pieces(_cells(rows), columns))
 
 
-def _pieces(rows: Iterable[DatasetRow | QuarantineRow], columns: Iterable[str]) -> Iterator[str]:
-    """The text, some rows at a time."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+def _cells(rows: Iterable[DatasetRow | QuarantineRow]) -> Iterator[Sequence[object]]:
     names: tuple[str, ...] = ()
-    for i, row in enumerate(rows, start=1):
+    for row in rows:
         names = names or tuple(field.name for field in fields(row))
-        writer.writerow([cell(getattr(row, name)) for name in names])
-        if i % _PIECE == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+        yield [cell(getattr(row, name)) for name in names]
+
+
+def _pieces(cells: Iterable[Sequence[object]], columns: Iterable[str]) -> Iterator[str]:
+    """The text, some rows at a time."""
+    todo = iter(cells)
+    some: Iterable[Sequence[object]] = [tuple(columns)]
+    while some:
+        buffer = io.StringIO(newline="")
+        csv.writer(buffer, lineterminator="\n").writerows(some)
+        yield buffer.getvalue()
+        some = list(itertools.islice(todo, _PIECE))
 
 
 def write_table(path: Path, rows: Iterable[DatasetRow | QuarantineRow], kind: type) -> None:
-    """Write rows of one of this module's dataclasses, all or nothing; the text is never there as a whole."""
+    """Write rows of one of this module's dataclasses, all or nothing."""
+    write_cells(path, (f.name for f in fields(kind)), _cells(rows))
+
+
+def write_cells(path: Path, columns: Iterable[str], cells: Iterable[Sequence[object]]) -> None:
+    """Write rows of which each cell is as `cell` has it, or a whole number, all or nothing.
+
+    The text is never there as a whole.
+    """
     with atomic_file(path) as stream:
-        for piece in _pieces(rows, (f.name for f in fields(kind))):
+        for piece in _pieces(cells, columns):
             write_all(stream, piece.encode("utf-8"))
 
 

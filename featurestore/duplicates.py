@@ -7,12 +7,15 @@ know labels and splits.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Hashes = npt.NDArray[np.uint64]
 
 __all__ = ["UnionFind", "near_duplicate_clusters", "perceptual_hash"]
 
@@ -37,16 +40,22 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
 class UnionFind:
     """Disjoint sets of 0..n-1.
 
+    Parameters
+    ----------
+    n : int
+    parents : iterable of int or None
+        Of each a smaller member of its set, or itself; what `roots` gave, say.
+
     Examples
     --------
     >>> sets = UnionFind(3)
     >>> sets.join(0, 2)
-    >>> sets.roots()
+    >>> list(sets.roots())
     [0, 1, 0]
     """
 
-    def __init__(self, n: int) -> None:
-        self._parent = list(range(n))
+    def __init__(self, n: int, parents: Iterable[int] | None = None) -> None:
+        self._parent = array("i", range(n) if parents is None else parents)
 
     def find(self, i: int) -> int:
         """The smallest member of i's set."""
@@ -60,12 +69,12 @@ class UnionFind:
         a, b = sorted((self.find(i), self.find(j)))
         self._parent[b] = a
 
-    def roots(self) -> list[int]:
+    def roots(self) -> array[int]:
         """Per position, the smallest member of its set."""
-        return [self.find(i) for i in range(len(self._parent))]
+        return array("i", map(self.find, range(len(self._parent))))
 
 
-def near_duplicate_clusters(hashes: Sequence[int], distance: int | None) -> list[int]:
+def near_duplicate_clusters(hashes: Sequence[int] | Hashes, distance: int | None) -> array[int]:
     """Clusters of hashes that chains of small steps connect.
 
     Two hashes within ``distance`` bits agree in at least one of ``distance + 1`` bands, so only
@@ -80,46 +89,58 @@ def near_duplicate_clusters(hashes: Sequence[int], distance: int | None) -> list
 
     Returns
     -------
-    list of int
+    array of int
         Per image, the position of the first image of its cluster.
 
     Examples
     --------
-    >>> near_duplicate_clusters([0b0000, 0b0001, 0b1111 << 20, 0b0011], 1)
+    >>> list(near_duplicate_clusters([0b0000, 0b0001, 0b1111 << 20, 0b0011], 1))
     [0, 0, 2, 0]
     """
     import numpy as np
 
-    sets = UnionFind(len(hashes))
-    if distance is None or not hashes:
-        return sets.roots()
-    unique, representative = np.unique(np.array(hashes, dtype=np.uint64), return_index=True)
-    where = {int(h): int(i) for h, i in zip(unique, representative, strict=True)}
-    for i, h in enumerate(hashes):
-        sets.join(where[h], i)
+    if distance is None or not len(hashes):
+        return UnionFind(len(hashes)).roots()
+    unique, representative, which = np.unique(
+        np.asarray(hashes, dtype=np.uint64), return_index=True, return_inverse=True
+    )
+    sets = UnionFind(len(hashes), representative[which])
     edges = np.linspace(0, _BITS, distance + 2).astype(int)
     for low, high in itertools.pairwise(edges):
         band = (unique >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
         order = np.argsort(band, kind="stable")
         bounds = np.flatnonzero(np.r_[True, band[order][1:] != band[order][:-1], True])
-        for start, end in itertools.pairwise(bounds):
-            if end - start > 1:
-                _join_near(unique[order[start:end]], representative[order[start:end]], distance, sets)
+        _join_near(unique[order], representative[order], bounds, distance, sets)
     return sets.roots()
 
 
 def _join_near(
-    hashes: npt.NDArray[np.uint64], members: npt.NDArray[np.intp], distance: int, sets: UnionFind
+    hashes: Hashes,
+    members: npt.NDArray[np.intp],
+    bounds: npt.NDArray[np.intp],
+    distance: int,
+    sets: UnionFind,
 ) -> None:
-    """Join those of a few hashes that are near each other; what is one set already is not looked at again."""
+    """Join hashes that are near each other and between the same bounds."""
     import numpy as np
 
-    if len(hashes) <= _FEW:
-        near = np.bitwise_count(hashes[:, None] ^ hashes) <= distance
-        for i, j in np.argwhere(np.triu(near, 1)).tolist():
-            sets.join(int(members[i]), int(members[j]))
-        return
-    roots = np.array([sets.find(int(member)) for member in members])
+    sizes = np.diff(bounds)
+    for start, size in zip(bounds[:-1][sizes > _FEW].tolist(), sizes[sizes > _FEW].tolist(), strict=True):
+        _join_many(hashes[start : start + size], members[start : start + size], distance, sets)
+    end = np.repeat(np.where(sizes > _FEW, 0, bounds[1:]), sizes)
+    left = np.arange(len(hashes))
+    for step in range(1, _FEW):
+        left = left[left + step < end[left]]
+        near = left[np.bitwise_count(hashes[left] ^ hashes[left + step]) <= distance]
+        for i, j in zip(members[near].tolist(), members[near + step].tolist(), strict=True):
+            sets.join(i, j)
+
+
+def _join_many(hashes: Hashes, members: npt.NDArray[np.intp], distance: int, sets: UnionFind) -> None:
+    """Join those of many hashes that are near each other; what is one set already is not looked at again."""
+    import numpy as np
+
+    roots = np.array([sets.find(member) for member in members.tolist()])
     for k in range(len(hashes) - 1):
         apart = np.flatnonzero(roots[k + 1 :] != roots[k]) + k + 1
         close = apart[np.bitwise_count(hashes[apart] ^ hashes[k]) <= distance]

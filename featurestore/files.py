@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ __all__ = [
     "TEMPORARY_PREFIX",
     "Disk",
     "atomic_file",
+    "buffered",
     "is_finished",
     "make_durable",
     "make_folder",
@@ -178,6 +180,18 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         yield stream
         sync(stream)
         publish(temporary, path)
+
+
+@contextlib.contextmanager
+def buffered(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """The same file for many small writes; all have reached it when the block ends without an error."""
+    writer = io.BufferedWriter(stream)
+    try:
+        yield writer
+        writer.flush()
+    finally:
+        with contextlib.suppress(OSError):  # told by flush already
+            writer.detach()
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

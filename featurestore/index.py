@@ -8,20 +8,30 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-from featurestore.dataset import DatasetRow, QuarantineRow, write_table
+from featurestore.columns import Codes, pieces
+from featurestore.dataset import COLUMNS, DatasetRow, QuarantineRow, cell, write_cells
 from featurestore.duplicates import UnionFind, near_duplicate_clusters
 from featurestore.errors import DataError, LabelConflict
-from featurestore.files import write_text_atomic
-from featurestore.metadata import Facts, escape_path
-from featurestore.scan import IndexOptions, Scan, Seen
+from featurestore.files import atomic_file, buffered
+from featurestore.metadata import escape_path
+from featurestore.rows import runs
+from featurestore.seen import FORMATS
 from featurestore.split import SPLITS, assign_splits
 
-__all__ = ["IMAGE_WISE", "Index", "build_index", "split_kind", "write_index"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from featurestore.facts import FactColumns
+    from featurestore.scan import IndexOptions, Scan
+    from featurestore.seen import Sightings
+
+__all__ = ["IMAGE_WISE", "Images", "Index", "build_index", "split_kind", "write_index"]
 
 log = logging.getLogger(__name__)
 
@@ -32,78 +42,214 @@ LARGE_CLUSTER = 20
 
 
 @dataclass(frozen=True)
+class Images(Sequence[DatasetRow]):
+    """The rows of the data set by columns, ascending by key; a row is made when it is asked for.
+
+    Attributes
+    ----------
+    seen : Sightings
+        Of all files.
+    files : ndarray of intp, shape (n,)
+        The place of each image's file among them.
+    label, character, series, group, cluster : Codes
+        As `featurestore.dataset.DatasetRow` has them.
+    split : sequence of str
+    """
+
+    seen: Sightings
+    files: npt.NDArray[np.intp]
+    label: Codes
+    character: Codes
+    series: Codes
+    group: Codes
+    cluster: Codes
+    split: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, i: int) -> DatasetRow: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[DatasetRow]: ...
+    def __getitem__(self, i: int | slice) -> DatasetRow | Sequence[DatasetRow]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        one = self.seen[int(self.files[i])]
+        width, height = one.size
+        return DatasetRow(
+            key=one.sha256,
+            path=escape_path(one.file),
+            label=self.label[i],
+            group=self.group[i],
+            character=self.character[i],
+            series=self.series[i],
+            cluster=self.cluster[i],
+            split=self.split[i],
+            width=width,
+            height=height,
+            format=one.format,
+            bytes_per_pixel=one.n_bytes / (width * height),
+            jpeg_quality=one.jpeg_quality,
+        )
+
+    def cells(self) -> Iterator[Sequence[object]]:
+        """What dataset.csv has of each row (`featurestore.dataset.COLUMNS`), made a column at a time."""
+        import numpy as np
+
+        columns = self.label, self.group, self.character, self.series, self.cluster
+        texts = [(column.codes, [cell(text) for text in column.values]) for column in columns]
+        for part in pieces(len(self)):
+            here = slice(part.start, part.stop)
+            rows = self.seen.rows[self.files[here]]
+            n_pixels = rows["width"].astype(np.int64) * rows["height"]
+            key = rows["sha256"].tobytes().hex()
+            label, group, character, series, cluster = (
+                [cells[code] for code in codes[here].tolist()] for codes, cells in texts
+            )
+            yield from zip(
+                (key[i : i + 64] for i in range(0, len(key), 64)),
+                (cell(escape_path(self.seen.files[i])) for i in self.files[here].tolist()),
+                label,
+                group,
+                character,
+                series,
+                cluster,
+                self.split[here],
+                rows["width"].tolist(),
+                rows["height"].tolist(),
+                (FORMATS[code] for code in rows["format"].tolist()),
+                map(cell, (rows["n_bytes"] / n_pixels).tolist()),
+                (quality or "" for quality in rows["jpeg_quality"].tolist()),
+                strict=True,
+            )
+
+
+@dataclass(frozen=True)
 class Index:
     """What came of it.
 
     Attributes
     ----------
-    rows : list of DatasetRow
+    rows : Images
         Ascending by key.
     summary : dict
         What ``results/data.json`` holds.
     """
 
-    rows: list[DatasetRow]
+    rows: Images
     summary: dict[str, Any]
 
 
-def _one_per_key(seen: Sequence[Seen], facts: Mapping[str, Facts]) -> dict[str, list[Seen]]:
-    """All files of each key, ascending by key; the same bytes in two classes are an error."""
-    files: dict[str, list[Seen]] = {}
-    for one in seen:
-        same = files.setdefault(one.sha256, [])
-        same.append(one)
-        if facts[same[0].file].label != facts[one.file].label:
-            raise LabelConflict(
-                f"the same picture is {facts[same[0].file].label!r} in {escape_path(same[0].file)} and"
-                f" {facts[one.file].label!r} in {escape_path(one.file)}; delete one of them"
-            )
-    return dict(sorted(files.items()))
+@dataclass(frozen=True)
+class _ByKey:
+    """Usable files by the key of their bytes: copies of a picture stand together.
+
+    Attributes
+    ----------
+    files : ndarray of intp, shape (m,)
+        Places of the files, ascending by key, then as they came.
+    images : ndarray of intp, shape (m,)
+        Which image each file is, from 0.
+    first : ndarray of intp, shape (n,)
+        Of each image, the place of the file that came first.
+    """
+
+    files: npt.NDArray[np.intp]
+    images: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, seen: Sightings) -> _ByKey:
+        """Those of a scan."""
+        import numpy as np
+
+        usable = np.flatnonzero(~seen.rejected)
+        order, is_first = runs(seen.keys if len(usable) == len(seen) else seen.keys[usable])
+        files = usable[order]
+        return cls(files, np.cumsum(is_first) - 1, files[is_first])
+
+    def check_labels(self, label: Codes, seen: Sightings) -> None:
+        """Whether no picture has two labels.
+
+        Raises
+        ------
+        LabelConflict
+        """
+        import numpy as np
+
+        of_first = label.codes[self.first][self.images]
+        wrong = np.flatnonzero(label.codes[self.files] != of_first)
+        if not len(wrong):
+            return
+        at = wrong[np.argmin(self.files[wrong])]
+        one, other = int(self.first[self.images[at]]), int(self.files[at])
+        raise LabelConflict(
+            f"the same picture is {label[one]!r} in {escape_path(seen.files[one])} and"
+            f" {label[other]!r} in {escape_path(seen.files[other])}; delete one of them"
+        )
+
+    def merged(self, column: Codes) -> Codes:
+        """What is known of each image: what the first of its files says that says anything."""
+        import numpy as np
+
+        codes = column.codes[self.first]
+        if len(self.files) > len(self.first):
+            says = np.flatnonzero(column.codes[self.files] != column.code(""))
+            images, at = np.unique(self.images[says], return_index=True)
+            codes[images] = column.codes[self.files[says[at]]]
+        return Codes(column.values, codes)
 
 
-def _merged(same: Sequence[Seen], facts: Mapping[str, Facts]) -> Facts:
-    """What is known of one picture: of each fact the first that any of its files gives."""
-    known = [facts[one.file] for one in same]
-    return Facts(
-        known[0].label,
-        next((f.character for f in known if f.character), ""),
-        next((f.series for f in known if f.series), ""),
+def _owners(facts: FactColumns, files: npt.NDArray[np.intp], group: str) -> Codes:
+    """The name under ``data.group`` that each of some files belongs to; empty if it has none."""
+    if group == "series":
+        return facts.series.taken(files)
+    if group != "character":
+        return Codes.of([""] * len(files))
+    pairs = zip(facts.character.taken(files), facts.series.taken(files), strict=True)
+    return Codes.of(
+        f"{series}/{character}" if series and character else character for character, series in pairs
     )
 
 
-def _owned(facts: Facts, group: str) -> str:
-    """The name under ``data.group`` that an image belongs to; empty if it has none."""
-    if group == "series":
-        return facts.series
-    if group == "character" and facts.character:
-        return f"{facts.series}/{facts.character}" if facts.series else facts.character
-    return ""
-
-
-def _owners(files: Iterable[list[Seen]], facts: Mapping[str, Facts], group: str) -> list[frozenset[str]]:
-    """The names that the files of each image belong to; images of the same names share one set."""
-    shared: dict[frozenset[str], frozenset[str]] = {}
-    every = (frozenset(_owned(facts[one.file], group) for one in same) - {""} for same in files)
-    return [shared.setdefault(names, names) for names in every]
-
-
-def _groups(keys: Sequence[str], owned: Sequence[frozenset[str]], clusters: Sequence[int]) -> list[str]:
+def _groups(by_key: _ByKey, owners: Codes, clusters: Sequence[int], key: Callable[[int], str]) -> Codes:
     """Name of each image's group: its series or character, several joined by ``+``, or a key.
 
-    ``owned`` holds several names where copies of one picture stand in several series: they join.
+    Near-duplicates are one group; so are the images of one owner. An image may have several, where copies of
+    it stand in several series: they join.
     """
-    sets = UnionFind(len(keys))
-    first: dict[str, int] = {}
-    for i, names in enumerate(owned):
-        sets.join(clusters[i], i)
-        for name in names:
-            sets.join(first.setdefault(name, i), i)
-    roots = sets.roots()
-    members: dict[int, set[str]] = {}
-    for root, names in zip(roots, owned, strict=True):
-        members.setdefault(root, set()).update(names)
-    called = {r: " + ".join(sorted(found)) or f"image {keys[r][:16]}" for r, found in members.items()}
-    return [called[r] for r in roots]
+    import numpy as np
+
+    sets = UnionFind(len(clusters), clusters)
+    first: dict[int, int] = {}
+    nobody = owners.code("")
+    for part in pieces(len(by_key.files)):
+        here = slice(part.start, part.stop)
+        for image, owner in zip(by_key.images[here].tolist(), owners.codes[here].tolist(), strict=True):
+            if owner != nobody:
+                sets.join(first.setdefault(owner, image), image)
+    roots = np.array(sets.roots())
+    owned, n = owners.codes != nobody, len(owners.values)
+    names: dict[int, list[str]] = {}
+    for pair in np.unique(roots[by_key.images[owned]] * n + owners.codes[owned]).tolist():
+        names.setdefault(pair // n, []).append(owners.values[pair % n])
+    unique, which = np.unique(roots, return_inverse=True)
+    called = Codes.of(
+        " + ".join(sorted(names[root])) if root in names else f"image {key(root)[:16]}"
+        for root in unique.tolist()
+    )
+    return Codes(called.values, called.codes[which])
+
+
+def _named_clusters(clusters: Sequence[int], key: Callable[[int], str]) -> Codes:
+    """Name of each image's near-duplicate cluster; empty if it is alone in it."""
+    import numpy as np
+
+    first = np.array(clusters)
+    shared, which = np.unique(np.where(np.bincount(first)[first] > 1, first, -1), return_inverse=True)
+    names = [f"cluster {key(i)[:16]}" if i >= 0 else "" for i in shared.tolist()]
+    return Codes(names, which.astype(np.int32))
 
 
 def build_index(scanned: Scan, options: IndexOptions) -> Index:
@@ -113,95 +259,104 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     ------
     DataError, LabelConflict, SplitError
     """
-    facts = scanned.facts
-    usable = [s for s in scanned.seen if s.rejected is None]
-    by_key = _one_per_key(usable, facts)
-    kept = [same[0] for same in by_key.values()]
-    known = [_merged(same, facts) for same in by_key.values()]
-    labels = [one.label for one in known]
-    for label in sorted({f.label for f in facts.values()}):
-        if label not in labels:
-            raise DataError(f"class {label!r}: not one usable image; results/quarantine.csv says why")
-    clusters = near_duplicate_clusters([s.phash for s in kept], options.near_duplicate_distance)
-    owned = _owners(by_key.values(), facts, options.group)
-    groups = _groups(list(by_key), owned, clusters)
+    import numpy as np
+
+    seen, facts = scanned.seen, scanned.facts
+    by_key = _ByKey.of(seen)
+    by_key.check_labels(facts.label, seen)
+    label = facts.label.taken(by_key.first)
+    with_images = set(label.ranked()[0])
+    for name in facts.label.ranked()[0]:
+        if name not in with_images:
+            raise DataError(f"class {name!r}: not one usable image; results/quarantine.csv says why")
+
+    def key(image: int) -> str:
+        return seen.key(int(by_key.first[image]))
+
+    hashes = seen.rows["phash"][by_key.first]
+    clusters = near_duplicate_clusters(hashes, options.near_duplicate_distance)
+    owners = _owners(facts, by_key.files, options.group)
+    groups = _groups(by_key, owners, clusters, key)
     shares = options.shares or {"train": 0.6, "val": 0.2, "test": 0.2}
-    splits = assign_splits(labels, groups, shares, method=options.method, seed=options.seed)
-    sizes = Counter(clusters)
-    rows = [
-        DatasetRow(
-            key=s.sha256,
-            path=escape_path(s.file),
-            label=labels[i],
-            group=groups[i],
-            character=known[i].character,
-            series=known[i].series,
-            cluster=f"cluster {kept[clusters[i]].sha256[:16]}" if sizes[clusters[i]] > 1 else "",
-            split=splits[i],
-            width=s.size[0],
-            height=s.size[1],
-            format=s.format,
-            bytes_per_pixel=s.n_bytes / (s.size[0] * s.size[1]),
-            jpeg_quality=s.jpeg_quality,
-        )
-        for i, s in enumerate(kept)
-    ]
-    kind = split_kind(options.group, owned)
-    return Index(rows, _summary(rows, scanned.quarantine, len(scanned.files), len(usable), kind))
+    images = Images(
+        seen=seen,
+        files=by_key.first,
+        label=label,
+        character=by_key.merged(facts.character),
+        series=by_key.merged(facts.series),
+        group=groups,
+        cluster=_named_clusters(clusters, key),
+        split=assign_splits(label, groups, shares, method=options.method, seed=options.seed),
+    )
+    n_owned = len(np.unique(by_key.images[owners.codes != owners.code("")]))
+    kind = split_kind(options.group, len(images), len(images) - n_owned)
+    return Index(images, _summary(images, scanned.quarantine, len(by_key.files), kind))
 
 
-def split_kind(group: str, owned: Sequence[object]) -> str:
-    """In words, what the split keeps together."""
-    if group == "none" or not any(owned):
+def split_kind(group: str, n_images: int, n_without: int) -> str:
+    """In words, what the split keeps together; ``n_without`` images belong to nothing of that kind."""
+    if group == "none" or n_without == n_images:
         return IMAGE_WISE
-    n_without = sum(not name for name in owned)
     return f"split by {group}" + (f" ({n_without} images without one stand alone)" if n_without else "")
 
 
-def _summary(
-    rows: Sequence[DatasetRow], quarantine: Sequence[QuarantineRow], n_files: int, n_usable: int, kind: str
-) -> dict[str, Any]:
+def _summary(images: Images, quarantine: Sequence[QuarantineRow], n_usable: int, kind: str) -> dict[str, Any]:
     """What results/data.json holds: DVC shows numbers and texts, and leaves the lists to the file."""
-    labels_of: dict[str, Counter[str]] = {}
-    for row in rows:
-        if row.cluster:
-            labels_of.setdefault(row.cluster, Counter())[row.label] += 1
-    clusters = {cluster: found.total() for cluster, found in labels_of.items()}
-    labels = sorted({r.label for r in rows})
-    counts = Counter((r.split, r.label) for r in rows)
-    large = sorted(c for c, n in clusters.items() if n > LARGE_CLUSTER)
-    if large:
+    labels, label_of = images.label.ranked()
+    counts = Counter(zip(images.split, label_of.tolist(), strict=True))
+    clusters = _clusters(images)
+    n_large = sum(one["large"] for one in clusters)
+    if n_large:
         log.warning(
             "%d near-duplicate clusters of more than %d images: see results/data.json",
-            len(large),
+            n_large,
             LARGE_CLUSTER,
         )
     return {
-        "images": len(rows),
-        "groups": len({r.group for r in rows}),
+        "images": len(images),
+        "groups": len(images.group.ranked()[0]),
         "quarantined": len(quarantine),
         "split_kind": kind,
-        "labels": [{"label": label, "images": sum(r.label == label for r in rows)} for label in labels],
+        "labels": [
+            {"label": label, "images": sum(counts[s, i] for s in SPLITS)} for i, label in enumerate(labels)
+        ],
         "splits": [
-            {"split": s, "label": label, "images": counts[s, label]} for s in SPLITS for label in labels
+            {"split": s, "label": label, "images": counts[s, i]}
+            for s in SPLITS
+            for i, label in enumerate(labels)
         ],
         "files": [
-            {"files": n_files, "usable": n_usable, "exact_duplicates_left_out": n_usable - len(rows)},
+            {
+                "files": len(images.seen),
+                "usable": n_usable,
+                "exact_duplicates_left_out": n_usable - len(images),
+            },
             *({"reason": r, "files": n} for r, n in sorted(Counter(q.reason for q in quarantine).items())),
         ],
-        "near_duplicates": [
-            {
-                "cluster": cluster,
-                "images": n,
-                "labels": sorted(labels_of[cluster]),
-                "large": cluster in large,
-            }
-            for cluster, n in sorted(clusters.items())
-        ],
+        "near_duplicates": clusters,
     }
+
+
+def _clusters(images: Images) -> list[dict[str, Any]]:
+    """Near-duplicate clusters in their names' order, and the labels that each has."""
+    import numpy as np
+
+    names, cluster_of = images.cluster.ranked()
+    labels, label_of = images.label.ranked()
+    pairs, n = np.unique(cluster_of.astype(np.int64) * len(labels) + label_of, return_counts=True)
+    found = [{"cluster": name, "images": 0, "labels": [], "large": False} for name in names]
+    for pair, n_images in zip(pairs.tolist(), n.tolist(), strict=True):
+        one: dict[str, Any] = found[pair // len(labels)]
+        one["images"] += n_images
+        one["labels"].append(labels[pair % len(labels)])
+        one["large"] = one["images"] > LARGE_CLUSTER
+    return [one for one in found if one["cluster"]]
 
 
 def write_index(index: Index, *, dataset: Path, summary: Path) -> None:
     """Write the data set and its summary, each all or nothing."""
-    write_text_atomic(summary, json.dumps(index.summary, indent=2, sort_keys=True) + "\n")
-    write_table(dataset, index.rows, DatasetRow)
+    with atomic_file(summary) as file, buffered(file) as stream:  # thousands of clusters may stand in it
+        for part in json.JSONEncoder(indent=2, sort_keys=True).iterencode(index.summary):
+            stream.write(part.encode())
+        stream.write(b"\n")
+    write_cells(dataset, COLUMNS, index.rows.cells())

@@ -8,34 +8,37 @@ and one of another decoder or with other caps.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import io
+import json
 import logging
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from featurestore.errors import ImageRejected, Reason
-from featurestore.files import make_folder, write_bytes_atomic
+from featurestore.columns import Texts
+from featurestore.files import atomic_file, buffered, make_folder
+from featurestore.rows import KEY_BYTES, KeyIndex, order_of
+from featurestore.seen import sighting_type
 from featurestore.spec import DECODER_VERSION
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from featurestore.scan import IndexOptions, Seen
+    from featurestore.scan import IndexOptions
+    from featurestore.seen import Sightings
 
-__all__ = ["Known", "known_file"]
+__all__ = ["Known", "Stamped", "known_file", "stamped"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 #: File systems tell times in steps of up to two seconds.
 _STEP_NS: Final = 2_000_000_000
-_FORMATS: Final = ("", "jpeg", "png", "webp", "gif", "bmp")
-_REASONS: Final = ("", *(reason.value for reason in Reason))
 
 
 def known_file(cache: Path, root: Path) -> Path:
@@ -43,19 +46,39 @@ def known_file(cache: Path, root: Path) -> Path:
     return cache / "_index" / f"{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:32]}.npz"
 
 
-def _numbers() -> np.dtype[Any]:
+@dataclass(frozen=True)
+class Stamped:
+    """Files as they were before they were read.
+
+    Attributes
+    ----------
+    states : ndarray of uint8, shape (n, 32)
+        Sha256 of each file's name and stamp.
+    settled : ndarray of bool, shape (n,)
+        Whether it was left alone for so long that no change goes without a trace.
+    """
+
+    states: npt.NDArray[np.uint8]
+    settled: npt.NDArray[np.bool_]
+
+
+def stamped(files: Texts, stamp: Callable[[str], str]) -> Stamped:
+    """Ask every file for its stamp."""
     import numpy as np
 
-    return np.dtype(
-        [
-            ("sha256", "u1", 32), ("phash", "u8"), ("width", "u4"), ("height", "u4"), ("format", "u1"),
-            ("n_bytes", "u4"), ("jpeg_quality", "u1"), ("reason", "u1"),
-        ]
-    )  # fmt: skip
+    states, settled = bytearray(), bytearray()
+    is_settled = functools.lru_cache(1)(_is_settled)  # members of an archive stand together
+    for file in files:
+        said = stamp(file)
+        states += hashlib.sha256(f"{file}\0{said}".encode("utf-8", "surrogatepass")).digest()
+        settled.append(is_settled(said))
+    return Stamped(
+        np.frombuffer(states, np.uint8).reshape(-1, KEY_BYTES), np.frombuffer(settled, np.uint8).astype(bool)
+    )
 
 
 class Known:
-    """What was known when it was opened; see `find` and `keep`.
+    """What was known when it was opened; see `fill` and `keep`.
 
     Parameters
     ----------
@@ -67,13 +90,15 @@ class Known:
     """
 
     def __init__(self, file: Path, options: IndexOptions, *, distrust: bool = False) -> None:
+        import numpy as np
+
         self._file = file
         looks = options.near_duplicate_distance is not None
         self._about = f"{_FORMAT} {DECODER_VERSION} {options.max_pixels} {looks}"
-        self._places: dict[str, int] = {}
-        self._stamps: list[str] = []
-        self._details: list[str] = []
-        self._rows: npt.NDArray[Any] | None = None
+        self._states = np.empty((0, KEY_BYTES), np.uint8)
+        self._rows = np.empty(0, sighting_type())
+        self._details: dict[int, str] = {}
+        self._is_current = False
         if not distrust and file.exists():
             self._open()
 
@@ -81,74 +106,76 @@ class Known:
         import numpy as np
 
         try:
-            with np.load(io.BytesIO(self._file.read_bytes()), allow_pickle=False) as found:
-                about, *texts = (bytes(found[name]).decode("utf-8", "surrogateescape") for name in _TEXTS)
-                rows = found["rows"]
-            names, stamps, details = (text.split("\0") if len(rows) else [] for text in texts)
+            with self._file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
+                if bytes(found["about"]).decode() != self._about:
+                    return
+                states, rows = found["states"], found["rows"]
+                details = json.loads(bytes(found["details"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             log.warning("%s cannot be read (%s); every picture is read anew", self._file, error)
             return
-        whole = rows.dtype == _numbers() and len(rows) == len(names) == len(stamps) == len(details)
-        if about == self._about and whole:
-            self._rows, self._stamps, self._details = rows, stamps, details
-            self._places = {name: i for i, name in enumerate(names)}
+        if rows.dtype != sighting_type() or states.shape != (len(rows), KEY_BYTES):
+            return
+        rejected = np.flatnonzero(rows["reason"]).tolist()
+        if len(rejected) == len(details):
+            self._states, self._rows = states, rows
+            self._details = dict(zip(rejected, details, strict=True))
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._rows)
 
-    def find(self, name: str, stamp: str) -> Seen | None:
-        """What reading showed, if the file is still the one that was read."""
-        from featurestore.scan import Seen
+    def fill(self, sightings: Sightings, now: Stamped) -> npt.NDArray[np.intp]:
+        """Put in what is known of files that are as they were, and forget it here.
 
-        place = self._places.get(name)
-        if place is None or self._rows is None or self._stamps[place] != stamp:
-            return None
-        row = self._rows[place]
-        sha256 = row["sha256"].tobytes().hex()
-        if row["reason"]:
-            reason = Reason(_REASONS[row["reason"]])
-            return Seen(name, sha256, rejected=ImageRejected(reason, self._details[place]))
-        return Seen(
-            name,
-            sha256,
-            phash=int(row["phash"]),
-            size=(int(row["width"]), int(row["height"])),
-            format=_FORMATS[row["format"]],
-            n_bytes=int(row["n_bytes"]),
-            jpeg_quality=int(row["jpeg_quality"]) or None,
-        )
-
-    def keep(self, found: Iterable[tuple[Seen, str]]) -> None:
-        """Keep what is known now, in place of what was; pictures that could not be read are left out.
-
-        Parameters
-        ----------
-        found : iterable of (Seen, stamp)
+        Returns
+        -------
+        ndarray of intp
+            Places of the files that must be read.
         """
         import numpy as np
 
-        settled = [(one, stamp) for one, stamp in found if one.sha256 and _is_settled(stamp)]
-        names, stamps = [one.file for one, _ in settled], [stamp for _, stamp in settled]
-        if names == list(self._places) and stamps == self._stamps:
+        if np.array_equal(self._states, now.states):
+            sightings.rows, sightings.details = self._rows, self._details
+            places = np.arange(len(now.states))
+        else:
+            order = order_of(self._states)
+            found = KeyIndex(self._states[order]).find(now.states)
+            places = np.where(found >= 0, order[found] if len(order) else -1, -1)
+            here = np.flatnonzero(places >= 0)
+            sightings.rows[here] = self._rows[places[here]]
+            for i in here[sightings.rejected[here]].tolist():
+                sightings.details[i] = self._details[int(places[i])]
+        new = np.flatnonzero(places < 0)
+        self._is_current = len(new) == 0 and len(self) == len(places)
+        self._states, self._rows, self._details = (
+            np.empty((0, KEY_BYTES), np.uint8),
+            self._rows[:0].copy(),
+            {},
+        )
+        return new
+
+    def keep(self, sightings: Sightings, then: Stamped) -> None:
+        """Keep what is known now, in place of what was; files that could not be read are left out.
+
+        Parameters
+        ----------
+        sightings : Sightings
+        then : Stamped
+            The same files before they were read.
+        """
+        import numpy as np
+
+        if self._is_current:
             return
-        details = [one.rejected.detail if one.rejected else "" for one, _ in settled]
-        rows = np.zeros(len(settled), _numbers())
-        for row, (one, _) in zip(rows, settled, strict=True):
-            row["sha256"] = np.frombuffer(bytes.fromhex(one.sha256), np.uint8)
-            row["phash"], row["n_bytes"] = one.phash, one.n_bytes
-            row["width"], row["height"] = one.size
-            row["format"], row["jpeg_quality"] = _FORMATS.index(one.format), one.jpeg_quality or 0
-            row["reason"] = _REASONS.index(one.rejected.reason.value) if one.rejected else 0
-        stream = io.BytesIO()
-        texts = [self._about, *("\0".join(text) for text in (names, stamps, details))]
-        blobs = (np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8) for text in texts)
-        arrays: dict[str, Any] = {"rows": rows, **dict(zip(_TEXTS, blobs, strict=True))}
-        np.savez(stream, **arrays)
+        kept = then.settled & sightings.keys.any(axis=1)
+        details = [sightings.details[i] for i in np.flatnonzero(kept & sightings.rejected).tolist()]
+        about, said = (np.frombuffer(text.encode(), np.uint8) for text in (self._about, json.dumps(details)))
+        rows, states = sightings.rows, then.states
+        if not kept.all():
+            rows, states = rows[kept], states[kept]
         make_folder(self._file.parent)
-        write_bytes_atomic(self._file, stream.getvalue())
-
-
-_TEXTS: Final = ("about", "names", "stamps", "details")
+        with atomic_file(self._file) as file, buffered(file) as stream:
+            np.savez(stream, about=about, details=said, states=states, rows=rows)
 
 
 def _is_settled(stamp: str) -> bool:

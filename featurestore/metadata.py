@@ -13,15 +13,14 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from featurestore.errors import ImageRejected, MetadataError
+from featurestore.facts import Facts
 from featurestore.images import read_image_file
 from featurestore.tables import checked_key, read_table
 
 __all__ = [
-    "Facts",
     "Names",
     "escape_path",
     "facts_of",
@@ -43,15 +42,6 @@ FORMULA_LABEL = "a spreadsheet would compute it, for it begins with a formula's 
 # Full-width signs too: spreadsheets of some languages take them for the others.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of one image file besides its bytes; empty text = not known."""
-
-    label: str
-    character: str = ""
-    series: str = ""
 
 
 def escape_path(path: str) -> str:

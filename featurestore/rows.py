@@ -29,8 +29,10 @@ __all__ = [
     "empty_rows",
     "find_keys",
     "not_finite",
+    "order_of",
     "ordered",
     "pack_keys",
+    "runs",
     "unpack_keys",
     "without",
 ]
@@ -87,7 +89,7 @@ class StoreRows:
         """The same rows in the order of their keys."""
         if len(self) < 2 or ascending(self.keys).all():
             return self
-        return self.taken(_order(self.keys))
+        return self.taken(order_of(self.keys))
 
     def unique(self) -> StoreRows:
         """The first row of each key, in the order of their keys."""
@@ -143,10 +145,10 @@ def _leading(keys: Keys) -> npt.NDArray[np.uint64]:
     """The first 64 bits of each key, which order as the keys do: no two sha256 are known to share them."""
     import numpy as np
 
-    return _words(keys)[:, 0].astype(np.uint64)
+    return np.ascontiguousarray(keys[:, :8]).view(">u8").ravel().astype(np.uint64)
 
 
-def _order(keys: Keys) -> npt.NDArray[np.intp]:
+def order_of(keys: Keys) -> npt.NDArray[np.intp]:
     """Positions that put keys in ascending order; equal ones stay as they are."""
     import numpy as np
 
@@ -155,6 +157,35 @@ def _order(keys: Keys) -> npt.NDArray[np.intp]:
     if np.any(first[order[1:]] == first[order[:-1]]):  # a key that is there twice
         return np.lexsort(_words(keys).astype(np.uint64).T[::-1])
     return order
+
+
+def runs(keys: Keys) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Equal keys side by side.
+
+    Returns
+    -------
+    ndarray of intp, shape (n,)
+        Positions that put the keys in ascending order; equal ones stay as they are.
+    ndarray of bool, shape (n,)
+        Of the keys in this order, whether each is another one than that before it.
+
+    Examples
+    --------
+    >>> order, is_first = runs(pack_keys(["cc" * 32, "aa" * 32, "cc" * 32]))
+    >>> order.tolist(), is_first.tolist()
+    ([1, 0, 2], [True, True, False])
+    """
+    import numpy as np
+
+    first = _leading(keys)
+    order = np.argsort(first, kind="stable")
+    is_first = np.ones(len(keys), dtype=bool)
+    is_first[1:] = first[order[1:]] != first[order[:-1]]
+    again = np.flatnonzero(~is_first)
+    if (keys[order[again]] != keys[order[again - 1]]).any():  # alike in 64 bits, and yet not equal
+        order = order_of(keys)
+        is_first[1:] = ascending(keys[order])
+    return order, is_first
 
 
 class KeyIndex:
@@ -194,7 +225,7 @@ class KeyIndex:
 
 def ordered(keys: Keys) -> Keys:
     """Keys, ascending."""
-    return keys[_order(keys)]
+    return keys[order_of(keys)]
 
 
 def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:

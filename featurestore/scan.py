@@ -8,21 +8,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from featurestore.columns import Texts, pieces
 from featurestore.dataset import QuarantineRow, write_table
 from featurestore.duplicates import perceptual_hash
 from featurestore.elsewhere import Place, Reader
 from featurestore.errors import DataError, ImageRejected, MissingData, Reason
+from featurestore.facts import FactColumns
 from featurestore.images import EXTENSIONS, decode
+from featurestore.known import stamped
 from featurestore.manifest import MANIFEST, read_manifest
 from featurestore.metadata import (
     FORMULA_LABEL,
-    Facts,
     escape_path,
     facts_of,
     is_formula,
@@ -30,16 +33,23 @@ from featurestore.metadata import (
     printable,
 )
 from featurestore.rejections import read_rejections
+from featurestore.rows import find_keys, pack_keys
+from featurestore.seen import Seen, Sightings
 
-__all__ = ["IndexOptions", "Scan", "Seen", "check_quarantine", "find_files", "scan", "write_quarantine"]
+__all__ = ["IndexOptions", "Scan", "check_quarantine", "find_files", "scan", "write_quarantine"]
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from featurestore.known import Known
 
 log = logging.getLogger(__name__)
 
 #: Pictures that a thread takes at a time.
 _PART: Final = 16
+#: So much reading may be lost where it is killed.
+_KEEP_EVERY_S: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -54,20 +64,6 @@ class IndexOptions:
     method: str = "stratified"
     seed: int = 42
     workers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One file after reading: its key and either technical facts or a reason."""
-
-    file: str
-    sha256: str
-    phash: int = 0
-    size: tuple[int, int] = (0, 0)
-    format: str = ""
-    n_bytes: int = 0
-    jpeg_quality: int | None = None
-    rejected: ImageRejected | None = None
 
 
 def _class_folders(images: Path) -> list[str]:
@@ -189,54 +185,97 @@ def _look(reader: Reader, file: str, place: Place, options: IndexOptions) -> See
 
 
 def _look_at_all(
-    places: Mapping[str, Place], reader: Reader, options: IndexOptions, known: Known | None
-) -> list[Seen]:
-    """What each picture shows: as it is known, or read now."""
-    stamps: dict[str, str] = {}
-    seen: dict[str, Seen] = {}
-    for file, place in places.items() if known is not None else ():
-        stamps[file] = reader.stamp(place)
-        found = known.find(file, stamps[file]) if known is not None else None
-        if found is not None:
-            seen[file] = found
-    new = [file for file in places if file not in seen]
+    files: Texts, place: Callable[[str], Place], reader: Reader, options: IndexOptions, known: Known | None
+) -> Sightings:
+    """What each picture shows: as it is known, or read now.
+
+    What was read is kept every now and then, and where reading is cut off: it need not be read again.
+    """
+    import numpy as np
+
+    seen = Sightings(files)
+    if known is None:
+        for _ in _read(np.arange(len(files)), seen, place, reader, options):
+            pass
+        return seen
+    before = stamped(files, lambda file: reader.stamp(place(file)))
+    new = known.fill(seen, before)
+    keep_at = time.monotonic() + _KEEP_EVERY_S
+    try:
+        for _ in _read(new, seen, place, reader, options):
+            if time.monotonic() > keep_at:
+                known.keep(seen, before)
+                keep_at = time.monotonic() + _KEEP_EVERY_S
+    finally:
+        known.keep(seen, before)
+    return seen
+
+
+def _read(
+    todo: npt.NDArray[np.intp],
+    seen: Sightings,
+    place: Callable[[str], Place],
+    reader: Reader,
+    options: IndexOptions,
+) -> Iterator[int]:
+    """Read some files in a pool of threads; how many, after each few thousand."""
+
+    def look(part: Sequence[int]) -> list[Seen]:
+        return [_look(reader, file, place(file), options) for file in map(seen.files.__getitem__, part)]
+
     with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
-        # in parts: a future for each picture would cost more than many a picture
-        parts = [new[i : i + _PART] for i in range(0, len(new), _PART)]
-        for found_now in pool.map(
-            lambda part: [_look(reader, file, places[file], options) for file in part], parts
-        ):
-            seen.update((one.file, one) for one in found_now)
-    every = [seen[file] for file in places]
-    if known is not None:
-        known.keep((one, stamps[one.file]) for one in every)
-    return every
+        for some in pieces(len(todo)):  # a future for each of millions would be as many objects
+            places = todo[some.start : some.stop].tolist()
+            # in parts: a future for each picture would cost more than many a picture
+            parts = [places[i : i + _PART] for i in range(0, len(places), _PART)]
+            for part, found in zip(parts, pool.map(look, parts), strict=True):
+                for i, one in zip(part, found, strict=True):
+                    seen.put(i, one)
+            yield len(places)
 
 
-def _unless_rejected(one: Seen, rejections: Mapping[str, str]) -> Seen:
-    """The same, or turned away by a curator."""
-    if one.sha256 not in rejections:
-        return one
-    detail = rejections[one.sha256] or "no reason given"
-    return Seen(one.file, one.sha256, rejected=ImageRejected(Reason.REJECTED, detail))
+def _reject(seen: Sightings, rejections: Mapping[str, str]) -> None:
+    """Turn away what a curator turned away."""
+    for i, key in _with_keys(seen, rejections):
+        seen.reject(i, Reason.REJECTED, rejections[key] or "no reason given")
+
+
+def _with_keys(seen: Sightings, keys: Collection[str]) -> list[tuple[int, str]]:
+    """Place and key of each file that has one of some keys."""
+    import numpy as np
+
+    if not keys:
+        return []
+    wanted = sorted(keys)
+    found = find_keys(pack_keys(wanted), seen.keys)
+    return [(i, wanted[found[i]]) for i in np.flatnonzero(found >= 0).tolist()]
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What reading every file showed, before groups and splits."""
+    """What reading every file showed, before groups and splits.
 
-    files: Mapping[str, str]
-    facts: Mapping[str, Facts]
-    seen: Sequence[Seen]
+    Attributes
+    ----------
+    facts : FactColumns
+    seen : Sightings
+        Of the same files, in the same order: that of their paths, or of the manifest.
+    """
+
+    facts: FactColumns
+    seen: Sightings
 
     @property
     def quarantine(self) -> list[QuarantineRow]:
-        """Files that are no images of the study, ascending by path."""
+        """Files that are no images of the study, in their order."""
+        import numpy as np
+
+        rejected = (self.seen[i] for i in np.flatnonzero(self.seen.rejected).tolist())
         return [
             QuarantineRow(
                 escape_path(s.file), s.sha256, s.rejected.reason.value, printable(s.rejected.detail)
             )
-            for s in self.seen
+            for s in rejected
             if s.rejected is not None
         ]
 
@@ -264,30 +303,28 @@ def scan(
     listed = manifest or (root / MANIFEST if (root / MANIFEST).exists() else None)
     reader, rejections = Reader(root), read_rejections(root)
     if listed is None:
-        files = find_files(root)
-        facts: Mapping[str, Facts] = facts_of(files, root, group_from=options.group_from)
-        _check_classes(root, files, {one.label for one in facts.values()})
-        places: Mapping[str, Place] = {file: root / file for file in files}
+        files, facts = _pictures_below(root, options.group_from)
+        seen = _look_at_all(files, root.joinpath, reader, options, known)
     else:
         if manifest is None and (root / "images").exists():
             raise DataError(f"{root} holds images/ and {MANIFEST}; remove one of them")
-        facts = read_manifest(listed)
-        files = {uri: one.label for uri, one in facts.items()}
-        places = {uri: uri for uri in facts}
-        _check_labels(listed, {one.label for one in facts.values()})
-    seen = [_unless_rejected(one, rejections) for one in _look_at_all(places, reader, options, known)]
-    if listed is not None:
-        facts = _relabelled(facts, seen, labels_by_key(root))
-    return Scan(files, facts, seen)
+        files, facts = read_manifest(listed)
+        _check_labels(listed, facts.label.values)
+        seen = _look_at_all(files, str, reader, options, known)
+        labels = labels_by_key(root)
+        others = _with_keys(seen, labels)
+        if others:
+            facts = facts.relabelled([i for i, _ in others], [labels[key] for _, key in others])
+    _reject(seen, rejections)
+    return Scan(facts, seen)
 
 
-def _relabelled(
-    facts: Mapping[str, Facts], seen: Sequence[Seen], labels: Mapping[str, str]
-) -> Mapping[str, Facts]:
-    """Under the labels that a curator gave to some pictures' bytes."""
-    others = {one.file: labels[one.sha256] for one in seen if one.sha256 in labels} if labels else {}
-    changed = {file: replace(facts[file], label=label) for file, label in others.items()}
-    return {**facts, **changed} if changed else facts
+def _pictures_below(root: Path, group_from: str | None) -> tuple[Texts, FactColumns]:
+    """The pictures of a data folder, and what is known of them."""
+    labels = find_files(root)
+    facts = FactColumns.of(facts_of(labels, root, group_from=group_from).values())
+    _check_classes(root, labels, set(facts.label.values))
+    return Texts(labels), facts
 
 
 def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> None:
@@ -299,7 +336,7 @@ def _check_classes(root: Path, files: Mapping[str, str], labels: set[str]) -> No
     _check_labels(root / "images", labels)
 
 
-def _check_labels(where: Path, labels: set[str]) -> None:
+def _check_labels(where: Path, labels: Collection[str]) -> None:
     if len(labels) < 2:
         raise DataError(f"{where}: classes: {', '.join(sorted(labels)) or 'none'}; it takes two or more")
 

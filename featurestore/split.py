@@ -9,8 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from featurestore.columns import Codes
 from featurestore.errors import SplitError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["SPLITS", "assign_splits", "check_splits"]
 
@@ -37,13 +43,18 @@ def assign_splits(
     SplitError
         If a split is left without a class.
     """
+    names, group_of = _coded(groups).ranked()
     if method == "hash":
-        of_group = {g: _by_hash(g, shares, seed) for g in set(groups)}
+        of_group = [_by_hash(name, shares, seed) for name in names]
     else:
-        of_group = _stratified(labels, groups, shares, seed)
-    splits = [of_group[g] for g in groups]
+        of_group = _stratified(_coded(labels).ranked()[1], group_of, shares, seed)
+    splits = [of_group[g] for g in group_of.tolist()]
     check_splits(labels, groups, splits)
     return splits
+
+
+def _coded(column: Sequence[str]) -> Codes:
+    return column if isinstance(column, Codes) else Codes.of(column)
 
 
 def _by_hash(group: str, shares: Mapping[str, float], seed: int) -> str:
@@ -58,27 +69,28 @@ def _by_hash(group: str, shares: Mapping[str, float], seed: int) -> str:
 
 
 def _stratified(
-    labels: Sequence[str], groups: Sequence[str], shares: Mapping[str, float], seed: int
-) -> dict[str, str]:
-    """Large groups first, each to the split that it brings nearest to its share of every class."""
+    class_of: npt.NDArray[np.int32],
+    group_of: npt.NDArray[np.int32],
+    shares: Mapping[str, float],
+    seed: int,
+) -> list[str]:
+    """Split of each group: large ones first, each to where it brings shares of classes nearest."""
     import numpy as np
 
-    names, classes = sorted(set(groups)), sorted(set(labels))
-    group_of = {g: i for i, g in enumerate(names)}
-    class_of = {c: j for j, c in enumerate(classes)}
-    counts = np.zeros((len(names), len(classes)))
-    np.add.at(counts, ([group_of[g] for g in groups], [class_of[c] for c in labels]), 1)
+    n_groups, n_classes = int(group_of.max()) + 1, int(class_of.max()) + 1
+    counts = np.zeros((n_groups, n_classes))
+    np.add.at(counts, (group_of, class_of), 1)
     fractions = counts / counts.sum(axis=0)
     target = np.array([shares[s] for s in SPLITS])[:, None]
-    filled = np.zeros((len(SPLITS), len(classes)))
-    shuffled = np.random.default_rng(seed).permutation(len(names))
+    filled = np.zeros((len(SPLITS), n_classes))
+    shuffled = np.random.default_rng(seed).permutation(n_groups)
     order = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
-    chosen: dict[str, str] = {}
-    for i in order:
+    chosen = [""] * n_groups
+    for i in order.tolist():
         after = np.square(filled + fractions[i] - target) - np.square(filled - target)
         best = int(np.argmin(after.sum(axis=1)))
         filled[best] += fractions[i]
-        chosen[names[i]] = SPLITS[best]
+        chosen[i] = SPLITS[best]
     return chosen
 
 

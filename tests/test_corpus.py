@@ -22,11 +22,14 @@ from corpus import ACCEPTED, LARGE, REJECTED
 from extractors.run import extract
 from extractors.zoo import design
 from featurestore.cache import RowCache
+from featurestore.columns import Texts
 from featurestore.dataset import QuarantineRow
-from featurestore.errors import ImageRejected, Reason
+from featurestore.errors import Reason
+from featurestore.facts import FactColumns, Facts
 from featurestore.metadata import unescape_path
 from featurestore.params import RuntimeParams
-from featurestore.scan import Scan, Seen
+from featurestore.scan import Scan
+from featurestore.seen import Sightings
 from featurestore.testing import check_store
 
 GIBIBYTE = 1 << 30
@@ -183,8 +186,9 @@ def test_a_folder_and_a_link_say_what_to_do(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("detail", ["\x1b[31mred\x07", "two\nlines\r", "\u202eback", "bad\udcff", "\0"])
 def test_a_detail_is_one_line_that_no_terminal_obeys(detail: str) -> None:
-    seen = Seen("images/hero/a\x1b.png", "", rejected=ImageRejected(Reason.CORRUPT, detail))
-    row = Scan({}, {}, [seen]).quarantine[0]
+    seen = Sightings(Texts(["images/hero/a\x1b.png"]))
+    seen.reject(0, Reason.CORRUPT, detail)
+    row = Scan(FactColumns.of([Facts("hero")]), seen).quarantine[0]
     assert row.detail.isprintable()
     assert row.path == "images/hero/a%1B.png"
     assert row == QuarantineRow(row.path, "", "corrupt", row.detail)

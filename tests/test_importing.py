@@ -22,7 +22,7 @@ from featurestore.errors import DataError, MetadataError, MissingData, UsageErro
 from featurestore.files import sha256_of
 from featurestore.index import build_index
 from featurestore.params import load_params
-from featurestore.scan import IndexOptions, scan
+from featurestore.scan import IndexOptions, Scan, scan
 
 
 @pytest.fixture
@@ -35,6 +35,10 @@ def mine(tmp_path: Path) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(encoded(picture(seed + i)))
     return root
+
+
+def labels_of(scanned: Scan) -> dict[str, str]:
+    return dict(zip(scanned.seen.files, scanned.facts.label, strict=True))
 
 
 def files(root: Path) -> list[str]:
@@ -120,7 +124,7 @@ def test_one_folder_and_a_table_of_labels_are_a_study(data: Path, mine: Path) ->
     check_positive(mine, data, "wild", replace=True)
     import_folder(mine, data, replace=True)
     options = IndexOptions()
-    assert {f.label for f in scan(data, options).facts.values()} == {"wild", "tame"}
+    assert set(scan(data, options).facts.label) == {"wild", "tame"}
 
 
 def test_a_link_to_nothing_is_named(data: Path, mine: Path) -> None:
@@ -269,8 +273,8 @@ def test_decisions_that_are_known_by_key_survive_an_import_of_everything_anew(da
     import_folder(mine, data, replace=True)
     scanned = scan(data, IndexOptions())
     assert {s.file for s in scanned.seen if s.rejected} == {"images/cat/1.png"}
-    assert scanned.facts["images/cat/renamed.png"].label == "dog"
-    assert scanned.facts["images/cat/3.png"].label == "cat", "what has no key goes with what was there"
+    assert labels_of(scanned)["images/cat/renamed.png"] == "dog"
+    assert labels_of(scanned)["images/cat/3.png"] == "cat", "what has no key goes with what was there"
 
 
 def test_a_label_takes_the_place_of_one_of_the_same_picture_alone(data: Path, mine: Path) -> None:
@@ -286,7 +290,7 @@ def test_a_label_takes_the_place_of_one_of_the_same_picture_alone(data: Path, mi
     with (data / "metadata/labels.csv").open(newline="") as stream:
         rows = [(row["key"], row["label"]) for row in csv.DictReader(stream)]
     assert rows == [(here, "bird"), (away, "dog")]
-    assert scan(data, IndexOptions()).facts["images/cat/1.png"].label == "bird"
+    assert labels_of(scan(data, IndexOptions()))["images/cat/1.png"] == "bird"
 
 
 # What a crop says
@@ -385,7 +389,7 @@ def test_decisions_go_to_new_crops_of_the_same_pictures(data: Path, mine: Path, 
         scanned = scan(data, IndexOptions())
         assert [s.rejected.detail for s in scanned.seen if s.rejected] == ["blurred"]
         by_original = {row.original: row.file for row in read_sources(data)}
-        assert scanned.facts[by_original[relabelled]].label == "dog"
+        assert labels_of(scanned)[by_original[relabelled]] == "dog"
 
 
 def test_the_images_of_a_folder_may_be_named_for_it(data: Path, mine: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import encoded, picture
 from PIL import Image, ImageEnhance
 
+from featurestore.dataset import COLUMNS, csv_text
 from featurestore.duplicates import near_duplicate_clusters
 from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, SplitError
 from featurestore.index import Index, build_index, write_index
@@ -51,8 +53,8 @@ def test_every_picture_is_one_row_by_the_hash_of_its_bytes(data: Path) -> None:
 
 def test_the_split_is_grouped_stratified_and_repeats(data: Path) -> None:
     first, again, other = index(data), index(data), index(data, seed=7)
-    assert first.rows == again.rows
-    assert first.rows != other.rows
+    assert list(first.rows) == list(again.rows)
+    assert list(first.rows) != list(other.rows)
     homes: dict[str, set[str]] = {}
     for row in first.rows:
         homes.setdefault(row.group, set()).add(row.split)
@@ -214,9 +216,9 @@ def test_a_corrupt_picture_goes_to_quarantine_and_stops_nothing(data: Path) -> N
         ("images/hero/series0/broken.png", "not_an_image"),
         ("images/hero/series0/line%0Abreak.jpg", "empty"),
     ]
-    check_quarantine(scanned.quarantine, len(scanned.files), 0.1)
+    check_quarantine(scanned.quarantine, len(scanned.seen), 0.1)
     with pytest.raises(DataError, match=r"2 of 26 files .* data.quarantine_limit is 0.05"):
-        check_quarantine(scanned.quarantine, len(scanned.files), 0.05)
+        check_quarantine(scanned.quarantine, len(scanned.seen), 0.05)
 
 
 def test_an_empty_class_one_class_and_no_data_are_told_apart(data: Path, tmp_path: Path) -> None:
@@ -391,3 +393,22 @@ def test_a_label_with_a_key_follows_the_bytes(data: Path) -> None:
     labels.write_text(f"file,label,key\n{new},hero,\n")  # without a key a name is all there is
     with pytest.raises(MetadataError, match="row 1: no file"):
         index(data)
+
+
+def test_the_table_is_written_by_columns_as_it_would_be_by_rows(data: Path, tmp_path: Path) -> None:
+    characters(
+        data,
+        [
+            ["images/hero/series0/hero0.png", "=1+1", "Sky, High"],
+            ["images/hero/series1/hero1.png", "'=1", "-5"],
+            ["images/villain/series3/villain3.png", "Ren", "+\u30ad"],
+        ],
+    )
+    (data / "images/hero/series0/100%\udcff.jpg").write_bytes(encoded(picture(77), "JPEG"))
+    (data / "images/hero/series0/again.png").write_bytes(encoded(picture(77)))
+    made = index(data)
+    table = tmp_path / "dataset.csv"
+    write_index(made, dataset=table, summary=tmp_path / "data.json")
+    assert table.read_text(encoding="utf-8") == csv_text(list(made.rows), COLUMNS)
+    assert json.loads((tmp_path / "data.json").read_text()) == made.summary
+    assert {row.jpeg_quality is None for row in made.rows} == {True, False}

@@ -23,10 +23,10 @@ from featurestore import scan as scan_module
 from featurestore.cache import RowCache
 from featurestore.dataset import image_places
 from featurestore.errors import DataError, MetadataError, MissingData
+from featurestore.facts import Facts
 from featurestore.index import build_index, write_index
 from featurestore.known import Known, known_file
 from featurestore.manifest import MANIFEST, read_manifest, resolved
-from featurestore.metadata import Facts
 from featurestore.params import RuntimeParams
 from featurestore.scan import IndexOptions, scan
 from featurestore.store import FeatureStore
@@ -80,15 +80,15 @@ def root(listed: Path, tmp_path: Path) -> Path:
 
 
 def test_a_manifest_is_read_with_absolute_places(listed: Path) -> None:
-    found = read_manifest(listed)
+    uris, facts = read_manifest(listed)
     folder = listed.parent
-    assert list(found.items())[:2] == [
+    assert list(zip(uris, facts, strict=True))[:2] == [
         (f"tar://0.png::{folder}/shards/0.tar", Facts("villain", "C0", "S0")),
         (f"tar://1.png::{folder}/shards/0.tar", Facts("hero", "C1", "S1")),
     ]
-    assert list(found)[-1] == f"{folder}/last.png"
+    assert uris[-1] == f"{folder}/last.png"
     table = resolved(listed)
-    assert table.column("uri").to_pylist() == list(found)
+    assert table.column("uri").to_pylist() == list(uris)
     assert set(table.column("mine").to_pylist()) == {"kept"}
 
 
@@ -189,7 +189,9 @@ def test_a_manifest_is_imported_and_a_demo_makes_way(
     done = command("collection", "import", str(listed), "--replace")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("data: 12 hero, 12 villain in place of what was there; manifest.parquet\n")
-    assert list(read_manifest(workspace / "data" / MANIFEST)) == list(read_manifest(listed))
+    assert [list(column) for column in read_manifest(workspace / "data" / MANIFEST)] == [
+        list(column) for column in read_manifest(listed)
+    ]
     done = command("featurestore", "index")
     assert f"index: {N} images" in done.stdout, done.stderr
     done = command("collection", "review", "--sheets", "sheets")
@@ -298,6 +300,48 @@ def test_a_damaged_memory_is_no_memory(
         assert look_again(data, cache) == first
         assert "every picture is read anew" in caplog.text
     assert looks.during(lambda: look_again(data, cache)) == []
+
+
+def test_what_was_read_before_an_end_is_not_read_again(
+    data: Path, tmp_path: Path, looks: Looks, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off from outside, in the middle of a folder; and killed, after what was kept meanwhile."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("featurestore.columns._PIECE", 6)
+    monkeypatch.setattr("featurestore.scan._KEEP_EVERY_S", 0.0)
+    whole = look_again(data, tmp_path / "other")
+    true = Known.keep
+
+    def keep_once(*args: object) -> None:
+        true(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(Known, "keep", lambda *_: None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Known, "keep", keep_once)
+    with pytest.raises(KeyboardInterrupt):
+        look_again(data, cache)
+    monkeypatch.setattr(Known, "keep", true)
+    found: list[list[object]] = []
+    assert len(looks.during(lambda: found.append(look_again(data, cache, workers=1)))) == 18
+    assert found == [whole]
+
+    fresh, true_look = tmp_path / "fresh", scan_module._look
+
+    def look(reader, file, place, options):  # type: ignore[no-untyped-def]
+        if len(looks.files) == 15:
+            raise KeyboardInterrupt
+        return true_look(reader, file, place, options)
+
+    looks.files.clear()
+    monkeypatch.setattr(scan_module, "_look", look)
+    monkeypatch.setattr("featurestore.scan._KEEP_EVERY_S", 1000.0)
+    with pytest.raises(KeyboardInterrupt):
+        look_again(data, fresh, workers=1)
+    monkeypatch.setattr(scan_module, "_look", true_look)
+    assert len(looks.during(lambda: found.append(look_again(data, fresh)))) == 12, (
+        "two pieces of six are kept"
+    )
+    assert found[1] == whole
 
 
 def test_a_decision_holds_though_the_picture_is_known(

@@ -17,8 +17,9 @@ from collection.curation.quality import FLAGS, Flag, Measures, Thresholds, flags
 from collection.curation.twins import Likeness, twin_flags
 from featurestore.duplicates import perceptual_hash
 from featurestore.errors import ImageRejected
+from featurestore.facts import Facts
 from featurestore.images import MAX_PIXELS, decode, read_image_file
-from featurestore.metadata import Facts, escape_path, facts_of, notes_of, printable
+from featurestore.metadata import escape_path, facts_of, notes_of, printable
 from featurestore.scan import find_files
 
 __all__ = ["Picture", "Survey", "survey"]

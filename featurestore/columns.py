@@ -1,0 +1,165 @@
+"""Columns of text that take little more memory than their letters: tables may have millions of rows.
+
+Owns `Texts` (each its own) and `Codes` (few different ones): sequences of str, each made when it is asked
+for. Refuses to know what the texts say.
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Codes", "Texts", "pieces"]
+
+#: Rows of which Python objects are made at a time.
+_PIECE: Final = 2048
+
+
+def pieces(n: int) -> Iterator[range]:
+    """0..n-1 in parts of which each may be had as Python objects at once."""
+    return (range(start, min(start + _PIECE, n)) for start in range(0, n, _PIECE))
+
+
+class Texts(Sequence[str]):
+    """Texts, one after another in UTF-8 (surrogates as they are), and where each ends.
+
+    Parameters
+    ----------
+    texts : iterable of str
+
+    Examples
+    --------
+    >>> texts = Texts(["a", "", "キャラ"])
+    >>> len(texts), texts[2], list(texts)
+    (3, 'キャラ', ['a', '', 'キャラ'])
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._bytes = bytearray()
+        self._ends = array("q", [0])
+        self.extend(texts)
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Add some at the end."""
+        todo = iter(texts)
+        while piece := [_encoded(text) for text in itertools.islice(todo, _PIECE)]:
+            self._ends.extend(
+                itertools.islice(itertools.accumulate(map(len, piece), initial=self._ends[-1]), 1, None)
+            )
+            self._bytes += b"".join(piece)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[str]: ...
+    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        i %= len(self)
+        return self._bytes[self._ends[i] : self._ends[i + 1]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
+
+    def first_repeated(self) -> int | None:
+        """The first place of a text that stands further up too.
+
+        Examples
+        --------
+        >>> Texts(["a", "b", "c", "b", "a"]).first_repeated()
+        3
+        """
+        import numpy as np
+        import xxhash
+
+        view, ends = memoryview(self._bytes), self._ends
+        spans = (view[ends[i] : ends[i + 1]] for i in range(len(self)))
+        hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, spans), np.uint64, len(self))
+        order = np.argsort(hashes, kind="stable")
+        alike = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        twice = ((order[i], order[i + 1]) for i in alike.tolist())  # but for a chance in many millions
+        return min((int(j) for i, j in twice if self[i] == self[j]), default=None)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Codes(Sequence[str]):
+    """Texts of which few are different: a number for each row.
+
+    Attributes
+    ----------
+    values : list of str
+        The different ones, in the order in which they came.
+    codes : ndarray of int32, shape (n,)
+        Position of each row's text among them.
+
+    Examples
+    --------
+    >>> column = Codes.of(["hero", "villain", "hero"])
+    >>> column.values, column.codes.tolist(), column[2]
+    (['hero', 'villain'], [0, 1, 0], 'hero')
+    """
+
+    def __init__(self, values: list[str], codes: npt.NDArray[np.int32]) -> None:
+        self.values, self.codes = values, codes
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Codes:
+        """A column of these."""
+        import numpy as np
+
+        known: dict[str, int] = {}
+        codes = array("i", (known.setdefault(text, len(known)) for text in texts))
+        return cls(list(known), np.array(codes, np.int32))
+
+    def taken(self, places: npt.NDArray[Any]) -> Codes:
+        """Some of the rows, by position or by mask; all values stay."""
+        return Codes(self.values, self.codes[places])
+
+    def code(self, text: str) -> int:
+        """The number that stands for a text; -1, which is no row's, if it is not there."""
+        return self.values.index(text) if text in self.values else -1
+
+    def ranked(self) -> tuple[list[str], npt.NDArray[np.int32]]:
+        """The different texts that a row has, ascending, and the place of each row's among them.
+
+        Examples
+        --------
+        >>> names, ranks = Codes.of("bab").ranked()
+        >>> names, ranks.tolist()
+        (['a', 'b'], [1, 0, 1])
+        """
+        import numpy as np
+
+        used = sorted(np.unique(self.codes).tolist(), key=self.values.__getitem__)
+        ranks = np.zeros(len(self.values), np.int32)
+        ranks[used] = np.arange(len(used))
+        return [self.values[code] for code in used], ranks[self.codes]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[str]: ...
+    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
+        if isinstance(i, slice):
+            return [self.values[code] for code in self.codes[i].tolist()]
+        return self.values[int(self.codes[i])]
+
+    def __iter__(self) -> Iterator[str]:
+        return itertools.chain.from_iterable(self[part.start : part.stop] for part in pieces(len(self)))
