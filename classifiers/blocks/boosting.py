@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 
 from classifiers.blocks.rows import Imputed
@@ -79,11 +80,13 @@ def _table(rows: Imputed, weights: Floats, seed: int) -> npt.NDArray[np.float32]
 
 
 def _mapped(rows: Imputed, weights: Floats, mapper: _BinMapper) -> Iterator[tuple[slice, Floats, _BinMapper]]:
-    """Where some columns are, the columns, and a fitted mapper of theirs; all draw the same rows."""
-    # with as many rows, or fewer, it would draw none, and sort each column 254 times (scikit-learn#34304)
-    drawing = clone(mapper).set_params(subsample=min(mapper.subsample, len(rows) - 1))
+    """Where some columns are, the columns, and a mapper of theirs, fitted on rows that are drawn once."""
+    # of as many rows, or fewer, it would draw none, and sort each column 254 times (scikit-learn#34304)
+    n_drawn = min(mapper.subsample, len(rows) - 1)
+    rng = check_random_state(mapper.random_state)
+    drawn = rng.choice(len(rows), n_drawn, p=weights / weights.sum(), replace=True)
     for part, columns in rows.columns():
-        yield part, columns, clone(drawing).fit(columns, sample_weight=weights)
+        yield part, columns, clone(mapper).set_params(subsample=None).fit(columns[drawn])
 
 
 class _Bins(np.ndarray):

@@ -24,8 +24,8 @@ MANY: Final = 1 << 25
 #: Values of a block, 4 MiB of float64.
 _BLOCK: Final = 1 << 19
 
-#: Columns that are taken together: half a line of a processor's cache, so that each is fetched but twice.
-_COLUMNS: Final = 8
+#: Columns that are taken together: more would be so many float64 beside the rows.
+_COLUMNS: Final = 4
 
 
 def many(X: Any) -> bool:
@@ -101,16 +101,21 @@ class Imputed:
             yield part, taken
 
     def columns(self) -> Iterator[tuple[slice, Floats]]:
-        """A few columns at a time, float64 (n, few), and where they are."""
-        for part in parts(self.shape[1], _COLUMNS):
-            taken = _taken(self.values, part)
-            np.copyto(taken, self.filled[part], where=np.isnan(taken))
+        """A few columns at a time, float64 (n, few), and where they are; good until the next are taken."""
+        for part, taken in _columns(self.values):
+            for column, filled in zip(taken.T, self.filled[part], strict=True):
+                column[np.isnan(column)] = filled
             yield part, taken
 
 
-def _taken(values: npt.NDArray[Any], part: slice) -> Floats:
-    """Some columns, each contiguous."""
-    return np.array(values[:, part], dtype=np.float64, order="F")
+def _columns(values: npt.NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+    """A few columns at a time, each contiguous, and where they are; good until the next are taken."""
+    n, d = values.shape
+    room = np.empty((n, min(d, _COLUMNS)), order="F")
+    for part in parts(d, _COLUMNS):
+        taken = room[:, : part.stop - part.start]
+        np.copyto(taken, values[:, part])
+        yield part, taken
 
 
 def imputed(X: Any) -> Imputed:
@@ -123,8 +128,8 @@ def imputed(X: Any) -> Imputed:
     values = X.to_numpy() if isinstance(X, pd.DataFrame) else X
     n, d = values.shape
     filled, holed = np.zeros(d), np.zeros(n, dtype=bool)
-    for part in parts(d, _COLUMNS):
-        for j, column in enumerate(_taken(values, part).T, start=part.start):
+    for part, taken in _columns(values):
+        for j, column in enumerate(taken.T, start=part.start):
             missing = np.isnan(column)
             holed |= missing
             there = column[~missing] if missing.any() else column
