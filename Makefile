@@ -101,6 +101,7 @@ bench: setup-all $(VENV)/bench/.done
 	$(VENV)/bench/bin/python benchmarks/stores.py
 	$(BIN)/python benchmarks/stores.py --million
 	$(BIN)/python benchmarks/heads.py --million
+	$(BIN)/python benchmarks/study.py
 	$(BIN)/dvc repro --quiet
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/leaderboard.py

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -28,21 +27,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from processes import told  # noqa: E402
 from ratios import Ratio, keep  # noqa: E402
 
 PER_SHARD = 1000
 QUALITY = 90
-
-#: Runs a command of kyara's and tells the peak of its memory.
-TOLD = f"""
-import atexit, runpy, sys
-sys.path.append({str(Path(__file__).parent)!r})
-from processes import resident_mib
-sys.path.pop()
-package, sys.argv = sys.argv[1], sys.argv[1:]
-atexit.register(lambda: sys.stderr.write(f"PEAK {{resident_mib('VmHWM')}}\\n"))
-runpy.run_module(package, run_name="__main__", alter_sys=True)
-"""
 
 
 def base_pictures(folder: Path) -> list[tuple[str, str, Path]]:
@@ -112,16 +101,7 @@ class Study:
 
     def run(self, *arguments: str) -> tuple[float, float, str]:
         """Seconds, MiB at the peak, and what was said."""
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", TOLD, *arguments], cwd=self.folder, capture_output=True, text=True,
-            env={**os.environ, "KYARA_CACHE": str(self.folder / "cache"), "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        peak = next(line for line in done.stderr.splitlines() if line.startswith("PEAK"))
-        return seconds, float(peak.split()[1]), done.stdout
+        return told(self.folder, *arguments)
 
     def steps(self) -> dict[str, tuple[float, float]]:
         """Seconds and MiB of index and run."""

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+
+#: Runs a command of kyara's and tells the peak of its memory.
+_TOLD: Final = f"""
+import atexit, runpy, sys
+sys.path.append({str(HERE)!r})
+from processes import resident_mib
+sys.path.pop()
+package, sys.argv = sys.argv[1], sys.argv[1:]
+atexit.register(lambda: sys.stderr.write(f"PEAK {{resident_mib('VmHWM')}}\\n"))
+runpy.run_module(package, run_name="__main__", alter_sys=True)
+"""
 
 
 def reset_peak() -> None:
@@ -39,3 +55,17 @@ def alone(work: Callable[..., Any], *given: Any) -> Any:
             for child in active_children():
                 child.terminate()
             raise
+
+
+def told(folder: Path, *arguments: str) -> tuple[float, float, str]:
+    """A command of kyara's in a folder: its seconds, MiB at the peak, and what it said."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", _TOLD, *arguments], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "KYARA_CACHE": str(folder / "cache"), "PYTHONPATH": str(HERE.parent)},
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    peak = next(line for line in done.stderr.splitlines() if line.startswith("PEAK"))
+    return seconds, float(peak.split()[1]), done.stdout

@@ -20,7 +20,7 @@ BEGIN, END = "<!-- table: make bench -->", "<!-- end of table -->"
 #: In this order; others follow by name.
 ORDER = (
     "design", "throughput", "listing", "manifest", "extract", "dataloader", "engines", "stores", "million",
-    "heads", "commands",
+    "heads", "study", "commands",
 )  # fmt: skip
 
 
