@@ -144,6 +144,15 @@ class Rows:
     status: npt.NDArray[np.uint8]
 
     @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Rows of some calls, one after the other."""
+        import numpy as np
+
+        return cls(
+            np.concatenate([one.values for one in parts]), np.concatenate([one.status for one in parts])
+        )
+
+    @classmethod
     def spread(cls, status: npt.NDArray[np.uint8], found: npt.ArrayLike, n_columns: int) -> Rows:
         """``found`` (m, n_columns) as the rows of the m images that are ok, NaN as the others'."""
         import numpy as np

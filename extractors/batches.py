@@ -13,15 +13,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from featurestore.elsewhere import Place
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Positions = npt.NDArray[np.intp]
 
 __all__ = ["Batches", "Item", "Others", "Stopped", "even"]
 
 #: A key, and where its picture lies.
 Item = tuple[str, Place]
+Cut = TypeVar("Cut", Sequence[Item], "Positions")
 #: Tells keys that other runs have computed since it was last asked.
 Others = Callable[[], Iterable[str]]
 
@@ -33,7 +39,7 @@ _LARGEST: Final = 512
 _ASK_SHARE: Final = 0.05
 
 
-def even(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[Item]]:
+def even(items: Cut, size: int, n_workers: int) -> Iterator[Cut]:
     """Even batches of ``size`` at most, as many for each worker, so that none is left alone at the end."""
     rounds = -(-len(items) // (size * n_workers))
     n = min(rounds * n_workers, len(items))
@@ -41,7 +47,7 @@ def even(items: Sequence[Item], size: int, n_workers: int) -> Iterator[Sequence[
         yield items[len(items) * i // n : len(items) * (i + 1) // n]
 
 
-def _shuffled(batches: Iterable[Sequence[Item]]) -> deque[Sequence[Item]]:
+def _shuffled(batches: Iterable[Positions]) -> deque[Positions]:
     order = list(batches)
     random.SystemRandom().shuffle(order)
     return deque(order)
@@ -61,6 +67,7 @@ class Batches:
     Parameters
     ----------
     items : sequence of (key, path)
+        Ascending by key; asked for one by one, when their batch is drawn.
     size : int
         Images a batch, at most, to begin with.
     n_workers : int
@@ -88,13 +95,16 @@ class Batches:
         others: Others,
         stops: Callable[[], bool] = lambda: False,
     ) -> None:
+        import numpy as np
+
         self.size, self.n_workers = size, n_workers
         self.stops = stops
         self._planned = (size, n_workers)
         self._grows = grows
         self._others = others
         self._done: set[str] = set()
-        self._plan = _shuffled(even(items, size, n_workers))
+        self._items = items
+        self._plan = _shuffled(even(np.arange(len(items)), size, n_workers))
         self._ask_at = time.monotonic()
         self._last = threading.local()
         self._cost = math.inf
@@ -104,15 +114,17 @@ class Batches:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Sequence[Item]]:
+        import numpy as np
+
         while self._plan:
             if self.stops():
                 raise Stopped
             self._ask()
             if (self.size, self.n_workers) != self._planned:
                 self._planned = self.size, self.n_workers
-                rest = sorted((item for batch in self._plan for item in batch), key=itemgetter(0))
-                self._plan = _shuffled(even(rest, *self._planned))
-            batch = [item for item in self._plan.popleft() if item[0] not in self._done]
+                self._plan = _shuffled(even(np.sort(np.concatenate(self._plan)), *self._planned))
+            drawn = (self._items[i] for i in self._plan.popleft())
+            batch = [item for item in drawn if item[0] not in self._done]
             if batch:
                 yield batch
 

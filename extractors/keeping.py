@@ -94,7 +94,7 @@ class Keeper:
         spent: Spent | None = None,
         *,
         seen: set[str] | None = None,
-        then: Callable[[StoreRows], None] | None = None,
+        then: Callable[[StoreRows], object] | None = None,
         told: Callable[[float], None] | None = None,
     ) -> None:
         self._cache, self._spec, self._seen = cache, spec, seen

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from extractors.base import Staged
 from extractors.batches import Batches, Item, Stopped
@@ -25,18 +25,10 @@ from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.compaction import compact
 from featurestore.console import finishing
+from featurestore.dataset import Images
 from featurestore.elsewhere import Place, Reader
 from featurestore.errors import KyaraError
-from featurestore.rows import (
-    KeyIndex,
-    StoreRows,
-    concatenate,
-    empty_rows,
-    ordered,
-    pack_keys,
-    unpack_keys,
-    without,
-)
+from featurestore.rows import Gathered, StoreRows, ordered, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore, write_store
 
@@ -44,7 +36,7 @@ if TYPE_CHECKING:
     from extractors.base import Extractor
     from extractors.recipe import Recipe
     from featurestore.params import RuntimeParams
-    from featurestore.rows import Keys
+    from featurestore.rows import Keys, Statuses
 
 __all__ = ["Report", "compute_rows", "extract"]
 
@@ -96,59 +88,71 @@ class Report:
         return (self.from_cache + self.from_others) / n if n else 1.0
 
 
-def _previous(store: Path, spec: FeatureSpec, keys: Keys) -> StoreRows:
-    """Those of ``keys`` that an earlier store file of the same fingerprint holds, if it can be trusted."""
-    if not len(keys) or not store.exists():
-        return empty_rows(spec)
+def _previous(store: Path, spec: FeatureSpec) -> Iterator[StoreRows]:
+    """What an earlier store file of the same fingerprint holds, if it can be trusted; some rows at a time."""
+    if not store.exists():
+        return
     try:
         with FeatureStore(store) as reader:
             if reader.fingerprint != spec.fingerprint:
-                return empty_rows(spec)
-        with FeatureStore(store, check=True) as reader:
-            rows = reader.rows()
+                return
+        with FeatureStore(store, check=True, keep=False) as reader:
+            yield from reader.blocks_of_rows()
     except KyaraError as error:
         log.warning("%s; its rows are looked for elsewhere", error)
-        return empty_rows(spec)
-    places = KeyIndex(rows.keys).find(keys)
-    return rows.taken(places[places >= 0])
 
 
 class _Rows:
-    """The rows of one run as they come in: each part is in the row cache before it is here."""
+    """The rows of one run as they come in: each part is in the row cache before it counts."""
 
     def __init__(self, cache: RowCache, spec: FeatureSpec, keys: Keys) -> None:
         self.cache, self.spec = cache, spec
-        self.parts: list[StoreRows] = []
+        self.found = Gathered(keys, spec)
         self.seen: set[str] = set()
-        self._keys = keys
-        self._wanted = KeyIndex(ordered(keys))
 
-    def find(self) -> StoreRows:
-        """What the cache holds."""
-        found = self.cache.find(self.spec, self._keys, seen=self.seen)
-        self.parts.append(found)
-        return found
+    def from_cache(self) -> None:
+        """Take what the cache holds."""
+        self.cache.gather(self.spec, self.found, seen=self.seen)
 
-    def commit(self, rows: StoreRows) -> None:
-        """Make rows durable, then take them."""
+    def from_store(self, store: Path) -> None:
+        """Take what an earlier store holds, and keep it: the next change of params would take it away."""
+        lacking = self.found.lacking()
+        if not len(lacking):
+            return
+        for rows in _previous(store, self.spec):
+            self.found.add(rows)
+        rows = self.found.rows_of(lacking)
         if len(rows):
             self.cache.commit(self.spec, rows, seen=self.seen)
-            self.parts.append(rows)
 
     def keeper(self, spent: Spent, told: Callable[[float], None]) -> Keeper:
         """Commits batches and takes their rows; in any thread."""
-        return Keeper(self.cache, self.spec, spent, seen=self.seen, then=self.parts.append, told=told)
+        return Keeper(self.cache, self.spec, spent, seen=self.seen, then=self.found.add, told=told)
 
     def others(self) -> Iterable[str]:
         """Keys that other runs have committed since this was last called."""
         for rows in self.cache.news(self.spec, self.seen):
-            rows = rows.taken(self._wanted.find(rows.keys) >= 0)
-            self.parts.append(rows)
-            yield from unpack_keys(rows.keys)
+            yield from unpack_keys(rows.keys[self.found.add(rows)])
 
-    def all(self) -> StoreRows:
-        """Every row once."""
-        return concatenate(self.parts, self.spec).unique()
+
+class _Items(Sequence[Item]):
+    """Keys and their places, made when they are asked for."""
+
+    def __init__(self, keys: Keys, places: Mapping[str, Place]) -> None:
+        self._keys, self._places = keys, places
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, i: int) -> Item: ...
+    @overload
+    def __getitem__(self, i: slice) -> _Items: ...
+    def __getitem__(self, i: int | slice) -> Item | _Items:
+        if isinstance(i, slice):
+            return _Items(self._keys[i], self._places)
+        key = self._keys[i].tobytes().hex()
+        return key, self._places[key]
 
 
 def _compute(
@@ -216,27 +220,26 @@ def compute_rows(
     that to the last.
     """
     spec = extractor.spec
-    keys = pack_keys(list(images))
-    rows = _Rows(cache, spec, keys)
-    cached = rows.find()
-    rest = without(keys, cached.keys)
-    previous = empty_rows(spec) if store is None else _previous(store, spec, rest)
-    rows.commit(previous)  # the next change of params would take them away
-    items = [(key, images[key]) for key in unpack_keys(without(rest, previous.keys))]
+    rows = _Rows(cache, spec, _keys(images))
+    rows.from_cache()
+    n_lacking = len(rows.found.lacking())
+    if store is not None:
+        rows.from_store(store)
+    items = _Items(rows.found.lacking(), images)
     start = time.monotonic()
     n, batch_size, spent = _compute(extractor, recipe, items, Reader(root), max_pixels, rows, runtime)
     said = spent.text()
     for _ in rows.others():  # what an engine's other processes have committed, and other runs
         pass
-    found = rows.all()
-    if tidy and len(cache.segments(spec)) > _MANY_SEGMENTS:
-        compact(cache, cache.folder(spec))
+    found = rows.found.rows()
+    if tidy:
+        _tidy(cache, spec)
     return found, Report(
         extracted=n,
-        from_cache=len(cached),
-        from_store=len(previous),
+        from_cache=len(images) - n_lacking,
+        from_store=n_lacking - len(items),
         from_others=len(items) - n,
-        not_ok=_n_not_ok(found),
+        not_ok=_n_not_ok(found.status),
         seconds=time.monotonic() - start,
         batch_size=min(batch_size, getattr(extractor, "largest", None) or batch_size),
         device=spent.place,
@@ -244,8 +247,19 @@ def compute_rows(
     )
 
 
-def _n_not_ok(rows: StoreRows) -> int:
-    return int((rows.status != Status.OK).any(axis=1).sum())
+def _tidy(cache: RowCache, spec: FeatureSpec) -> None:
+    """Merge segments where they are many."""
+    if len(cache.segments(spec)) > _MANY_SEGMENTS:
+        compact(cache, cache.folder(spec))
+
+
+def _keys(images: Mapping[str, Place]) -> Keys:
+    """Ascending."""
+    return ordered(images.packed if isinstance(images, Images) else pack_keys(list(images)))
+
+
+def _n_not_ok(status: Statuses) -> int:
+    return int((status != Status.OK).any(axis=1).sum())
 
 
 def _is_current(store: Path, spec: FeatureSpec, keys: Keys, cache: RowCache) -> Report | None:
@@ -258,15 +272,15 @@ def _is_current(store: Path, spec: FeatureSpec, keys: Keys, cache: RowCache) -> 
         return None
     try:
         with FeatureStore(store) as reader:
-            if reader.fingerprint != spec.fingerprint or not np.array_equal(reader.keys, ordered(keys)):
+            if reader.fingerprint != spec.fingerprint or not np.array_equal(reader.keys, keys):
                 return None
-        with FeatureStore(store, check=True) as reader:
-            rows = reader.rows()
+        with FeatureStore(store, check=True, keep=False) as reader:
+            n_not_ok = _n_not_ok(reader.status)
     except KyaraError:
         return None  # whoever computes says what is wrong with it
     if not cache.covers(spec, keys):
         return None
-    return Report(extracted=0, from_cache=len(keys), from_store=0, not_ok=_n_not_ok(rows))
+    return Report(extracted=0, from_cache=len(keys), from_store=0, not_ok=n_not_ok)
 
 
 def extract(
@@ -309,11 +323,14 @@ def extract(
     NonFiniteRow, DataError
         After all finished rows were committed.
     """
-    current = _is_current(store, extractor.spec, pack_keys(list(images)), cache)
+    current = _is_current(store, extractor.spec, _keys(images), cache)
     if current is not None:
         return current
     rows, report = compute_rows(
-        extractor, images, cache, store, root=root, max_pixels=max_pixels, runtime=runtime, recipe=recipe
-    )
+        extractor, images, cache, store, root=root, max_pixels=max_pixels, runtime=runtime, recipe=recipe,
+        tidy=False,
+    )  # fmt: skip
     write_store(store, extractor.spec, rows)
+    del rows  # merging needs as much memory once more
+    _tidy(cache, extractor.spec)
     return report

@@ -29,7 +29,7 @@ from featurestore.files import (
     write_all,
 )
 from featurestore.hdf5 import pieces_of
-from featurestore.rows import KeyIndex, StoreRows, concatenate, find_keys, ordered, without
+from featurestore.rows import Gathered, KeyIndex, StoreRows, find_keys, ordered, without
 from featurestore.spec import FeatureSpec
 from featurestore.store import FeatureStore
 
@@ -154,7 +154,7 @@ class RowCache:
         return len(lacking)
 
     def find(self, spec: FeatureSpec, keys: Keys, *, seen: set[str] | None = None) -> StoreRows:
-        """Those of ``keys`` that the cache holds, verified, in no particular order.
+        """Those of ``keys`` that the cache holds, verified, ascending by key.
 
         Parameters
         ----------
@@ -163,18 +163,16 @@ class RowCache:
         seen : set of str or None
             Names of the segments that were read are added to it; see `news`.
         """
-        import numpy as np
+        found = Gathered(ordered(keys), spec)
+        self.gather(spec, found, seen=set() if seen is None else seen)
+        return found.rows()
 
-        index, open_ = KeyIndex(ordered(keys)), np.ones(len(keys), dtype=bool)
-        parts = []
-        for rows in self.news(spec, set() if seen is None else seen):
-            places = index.find(rows.keys)
-            hit = (places >= 0) & open_[places]
-            open_[places[hit]] = False
-            parts.append(rows.taken(hit))
-            if not open_.any():
+    def gather(self, spec: FeatureSpec, found: Gathered, *, seen: set[str]) -> None:
+        """Add rows that the cache holds, verified, until none is lacking; see `find`."""
+        for rows in self.news(spec, seen):
+            found.add(rows)
+            if found.whole():
                 break
-        return concatenate(parts, spec)
 
     def covers(self, spec: FeatureSpec, keys: Keys) -> bool:
         """Whether segments say that they hold all of some keys; their values are not read.
@@ -200,7 +198,7 @@ class RowCache:
         return not open_.any()
 
     def news(self, spec: FeatureSpec, seen: set[str]) -> Iterator[StoreRows]:
-        """Rows of each segment whose name is not in ``seen``, verified; the names are added to it.
+        """Rows of each segment whose name is not in ``seen``, verified, some at a time; adds the names to it.
 
         A segment that another process compacted away meanwhile is looked for under its new name.
         """
@@ -210,40 +208,34 @@ class RowCache:
             gone = False
             for segment in fresh:
                 try:
-                    rows = self._checked(segment, spec)
+                    yield from self._checked(segment, spec)
                 except MissingData:
                     gone = True
-                    continue
-                if rows is not None:
-                    yield rows
             if not gone:
                 return
 
-    def _checked(self, segment: Path, spec: FeatureSpec) -> StoreRows | None:
-        """A segment's rows; None if they cannot be used, after doing what is to be done about it."""
+    def _checked(self, segment: Path, spec: FeatureSpec) -> Iterator[StoreRows]:
+        """A segment's rows; none if they cannot be used, after doing what is to be done about it."""
         try:
-            with FeatureStore(segment, check=True) as store:
+            with FeatureStore(segment, check=True, keep=False) as store:
                 if store.fingerprint != spec.fingerprint:
                     raise StoreError(f"{segment}: rows of another fingerprint")
-                rows = store.rows()
+                _mark_used(segment)
+                yield from store.blocks_of_rows()
         except StoreVersionError:
-            return None  # of another kyara, which may still use this cache
+            return  # of another kyara, which may still use this cache
         except MissingData:
             raise
         except PermissionError as error:
             log.warning("%s: %s; its rows are computed again", segment, error.strerror)
-            return None
         except KyaraError as error:
             try:
                 aside = set_aside(segment, lambda path: _is_whole(path, spec))
             except PermissionError:
                 log.warning("%s; it may not be renamed; its rows are computed again", error)
-                return None
+                return
             if aside is not None:  # or another process was faster
                 log.warning("%s; set aside as %s; its rows are computed again", error, aside.name)
-            return None
-        _mark_used(segment)
-        return rows
 
 
 def segments_in(folder: Path) -> list[Path]:
@@ -261,7 +253,7 @@ def n_bytes(file: Path) -> int:
 
 def _is_whole(path: Path, spec: FeatureSpec) -> bool:
     try:
-        with FeatureStore(path, check=True) as store:
+        with FeatureStore(path, check=True, keep=False) as store:
             return store.fingerprint == spec.fingerprint
     except KyaraError:
         return False

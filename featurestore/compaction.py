@@ -5,17 +5,22 @@ Owns which segments are merged, and that no row is lost on the way. Refuses to k
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from featurestore.cache import RowCache, n_bytes, segments_in
 from featurestore.errors import KyaraError
 from featurestore.files import remove
-from featurestore.rows import StoreRows, concatenate
+from featurestore.rows import KEY_BYTES, Gathered, unique
 from featurestore.store import FeatureStore
+
+if TYPE_CHECKING:
+    from featurestore.rows import Keys
+    from featurestore.spec import FeatureSpec
 
 __all__ = ["Compaction", "compact"]
 
@@ -54,23 +59,53 @@ def compact(cache: RowCache, folder: Path, *, segment_bytes: int = _SEGMENT_BYTE
 
 
 def _merge(cache: RowCache, segments: list[Path]) -> None:
-    parts: dict[Path, StoreRows] = {}
+    """First the keys of all, then the rows of each: there is one copy of the values."""
+    newest, spec, keys = _declared(segments)
+    if spec is None:
+        return
+    found, merged = Gathered(keys, spec), []
+    for segment in segments:
+        with _left_out(segment), FeatureStore(segment, check=True, keep=False) as store:
+            if _belongs(store):
+                for rows in store.blocks_of_rows():
+                    found.add(rows)
+                merged.append(segment)
+    if len(merged) < 2:
+        return
+    final = cache.commit(spec, found.rows(), written_at=newest)
+    for segment in merged:
+        if segment != final:
+            remove(segment)
+
+
+def _declared(segments: list[Path]) -> tuple[float, FeatureSpec | None, Keys]:
+    """The newest one's time, and the spec and the keys of all, as they say."""
+    import numpy as np
+
+    keys = bytearray()
     newest, spec = 0.0, None
     for segment in segments:
-        try:
+        with _left_out(segment):
             newest = max(newest, segment.stat().st_mtime)
-            with FeatureStore(segment, check=True) as store:
-                if (store.spec.name, store.fingerprint) != segment.parts[-3:-1]:
-                    continue  # not where it belongs: repair's to judge
-                spec, parts[segment] = store.spec, store.rows()
-        except (KyaraError, OSError) as error:
-            log.debug("%s is left out of compaction", segment, exc_info=error)
-    if spec is None or len(parts) < 2:
-        return
-    final = cache.commit(spec, concatenate(list(parts.values()), spec).unique(), written_at=newest)
-    for part in parts:
-        if part != final:
-            remove(part)
+            with FeatureStore(segment) as store:
+                if _belongs(store):
+                    spec = store.spec
+                    keys += store.keys.tobytes()
+    return newest, spec, unique(np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES))
+
+
+@contextlib.contextmanager
+def _left_out(segment: Path) -> Iterator[None]:
+    """What cannot be read stays as it is."""
+    try:
+        yield
+    except (KyaraError, OSError) as error:
+        log.debug("%s is left out of compaction", segment, exc_info=error)
+
+
+def _belongs(segment: FeatureStore) -> bool:
+    """Whether it lies in the folder of its rows; else it is repair's to judge."""
+    return (segment.spec.name, segment.fingerprint) == segment.path.parts[-3:-1]
 
 
 def _batches_to_merge(segments: list[Path], segment_bytes: int) -> Iterator[list[Path]]:

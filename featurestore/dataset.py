@@ -5,6 +5,7 @@ Owns the columns, reading and writing. Refuses to know how they come about (``in
 
 from __future__ import annotations
 
+import bisect
 import csv
 import hashlib
 import io
@@ -14,18 +15,23 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from featurestore.columns import Texts
 from featurestore.elsewhere import Place, is_uri
 from featurestore.errors import DataError, MissingData
 from featurestore.files import atomic_file, write_all
 from featurestore.metadata import is_formula, unescape_path
+from featurestore.rows import KEY_BYTES, ascending
 from featurestore.spec import canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from featurestore.rows import Keys
+
 __all__ = [
     "COLUMNS",
     "DatasetRow",
+    "Images",
     "QuarantineRow",
     "cell",
     "csv_text",
@@ -38,7 +44,7 @@ __all__ = [
 ]
 
 
-#: Rows that are written together.
+#: Rows that are read or written together.
 _PIECE: Final = 1024
 
 
@@ -192,23 +198,60 @@ def place_of(path: str, root: Path) -> Place:
     return text if is_uri(text) else root / text
 
 
-class _Images(Mapping[str, Place]):
-    """Key -> place, made of the table's text when it is asked for: most keys never are."""
+class Images(Mapping[str, Place]):
+    """Key (hex) -> place: kept packed, for most keys are never asked for.
 
-    def __init__(self, paths: dict[str, str], root: Path) -> None:
-        self._paths, self._root = paths, root
+    Parameters
+    ----------
+    rows : iterable of (key, path)
+        As dataset.csv has them, ascending by key.
+    root : Path
+        The data folder.
+
+    Attributes
+    ----------
+    packed : ndarray of uint8, shape (n, 32)
+        The keys.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str]], root: Path) -> None:
+        import numpy as np
+
+        self._root = root
+        self._keys, self._paths = bytearray(), Texts()
+        rest = iter(rows)
+        while piece := list(itertools.islice(rest, _PIECE)):
+            self._keys += bytes.fromhex("".join([key for key, _ in piece]))
+            self._paths.extend(path for _, path in piece)
+        if len(self._keys) != len(self) * KEY_BYTES:
+            raise ValueError("each key must be 64 hexadecimal digits")
+        self.packed: Keys = np.frombuffer(self._keys, dtype=np.uint8).reshape(len(self), KEY_BYTES)
 
     def __getitem__(self, key: str) -> Place:
-        return place_of(self._paths[key], self._root)
+        try:
+            wanted = bytes.fromhex(key)
+        except ValueError:
+            raise KeyError(key) from None
+        i = bisect.bisect_left(range(len(self)), wanted, key=self._key)
+        if i == len(self) or self._key(i) != wanted:
+            raise KeyError(key)
+        return place_of(self.path(i), self._root)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
+        return (self._key(i).hex() for i in range(len(self)))
 
     def __len__(self) -> int:
         return len(self._paths)
 
+    def path(self, i: int) -> str:
+        """As it stands in the i-th row."""
+        return self._paths[i]
 
-def image_places(path: Path, root: Path) -> Mapping[str, Place]:
+    def _key(self, i: int) -> bytes:
+        return bytes(self._keys[KEY_BYTES * i : KEY_BYTES * (i + 1)])
+
+
+def image_places(path: Path, root: Path) -> Images:
     """Key (hex) -> file below the data folder or URI, ascending by key, from dataset.csv; needs no pandas.
 
     Raises
@@ -222,7 +265,11 @@ def image_places(path: Path, root: Path) -> Mapping[str, Place]:
         rows = csv.reader(stream)
         header = next(rows)
         key, place = header.index("key"), header.index("path")
-        return _Images({row[key]: row[place] for row in rows}, root)
+        images = Images(((row[key], row[place]) for row in rows), root)
+    if not ascending(images.packed).all():  # somebody edited it; the last row of a key counts
+        paths = {one: images.path(i) for i, one in enumerate(images)}
+        images = Images(sorted(paths.items()), root)
+    return images
 
 
 def rows_digest(keys: Sequence[str], labels: Sequence[str]) -> str:

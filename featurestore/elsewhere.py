@@ -2,8 +2,8 @@
 
 A `Path` is a file below the data folder. A text is a URI: ``file:///x.png`` or ``/x.png``, what fsspec opens
 (``s3://bucket/x.png``), or a member of an archive in fsspec's notation, ``tar://x.png::/data/shard-00.tar``
-and ``zip://x.png::s3://bucket/shard-00.zip``. Archives are opened once a process and their list of members
-read once; a member of a tar is one read at its place.
+and ``zip://x.png::s3://bucket/shard-00.zip``. Archives stay open while they are not too many. The members of
+a tar are listed once a process, and again where it changed; a member is one read at its place.
 
 Owns reading, and what tells that a file is still the one that was read. Refuses to know what a picture is.
 """
@@ -11,8 +11,11 @@ Owns reading, and what tells that a file is still the one that was read. Refuses
 from __future__ import annotations
 
 import abc
+import array
+import bisect
 import functools
 import os
+import resource
 import stat
 import tarfile
 import threading
@@ -20,6 +23,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from featurestore.columns import Texts
 from featurestore.errors import ImageRejected, MissingExtra, Reason, UsageError
 from featurestore.images import MAX_BYTES, plain_bytes, read_image_file
 
@@ -34,7 +38,7 @@ Place = Path | str
 _ARCHIVES: Final = ("tar", "zip")
 #: Whatever else fsspec has (http, ftp, ssh, a repository) is no place for pictures to be read from by name.
 _STORES: Final = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "memory")
-#: More are closed and listed anew: a run draws its pictures from all of them at once.
+#: More are closed, and opened again when they are wanted: a run draws its pictures from all of them at once.
 _OPEN_ARCHIVES: Final = 512
 #: Folders of which is known whether they lie below the root.
 _FOLDERS: Final = 4096
@@ -109,7 +113,8 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._opened = functools.lru_cache(_OPEN_ARCHIVES)(_open_archive)
+        self._listed: dict[str, tuple[str, _Members]] = {}
+        self._opened = functools.lru_cache(_n_open())(self._open)
         self._archive_stamp = functools.lru_cache(None)(_archive_stamp)
         self._is_inside = functools.lru_cache(_FOLDERS)(_is_inside)
         self._lock = threading.Lock()
@@ -170,6 +175,9 @@ class Reader:
         with self._lock:  # an archive that two threads want is opened once
             return self._opened(scheme, where)
 
+    def _open(self, scheme: str, where: str) -> _Archive:
+        return _open_archive(scheme, where, self._listed)
+
 
 class _Told:
     """What goes wrong with a place, as the reason why its picture is not there."""
@@ -190,9 +198,12 @@ class _Told:
 
 def _stamp(path: Path) -> str:
     try:
-        found = path.stat()
+        return _said(path.stat())
     except OSError as error:
         return f"none: {error.errno}"  # reading it tells why
+
+
+def _said(found: os.stat_result) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
@@ -230,6 +241,32 @@ def _remote_bytes(uri: str) -> bytes:
     return data
 
 
+def _n_open() -> int:
+    """How many archives stay open: they take half of the files that this process may open, at most."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _OPEN_ARCHIVES if most == resource.RLIM_INFINITY else min(_OPEN_ARCHIVES, most // 2)
+
+
+class _Members:
+    """Where each member of a tar lies; names ascend, packed, for there may be millions."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            found = {
+                one.name: (one.offset_data, one.size) for one in archive if one.isreg() and not one.issparse()
+            }
+        names = sorted(found)
+        self._names = Texts(names)
+        self._starts = array.array("Q", (found[name][0] for name in names))
+        self._sizes = array.array("Q", (found[name][1] for name in names))
+
+    def find(self, member: str) -> tuple[int, int] | None:
+        """Offset and size; None where no regular file has this name."""
+        i = bisect.bisect_left(self._names, member)
+        there = i < len(self._names) and self._names[i] == member
+        return (self._starts[i], self._sizes[i]) if there else None
+
+
 class _Archive(abc.ABC):
     """An open archive.
 
@@ -252,20 +289,22 @@ class _Tar(_Archive):
     """A tar on this machine or elsewhere: one read for each member."""
 
     def __init__(
-        self, stream: IO[bytes], where: str, descriptor: int, remote: tuple[Any, str] | None
+        self,
+        stream: IO[bytes],
+        where: str,
+        descriptor: int,
+        remote: tuple[Any, str] | None,
+        members: _Members | None,
     ) -> None:
         super().__init__(stream, where, descriptor)
         self._remote = remote
-        self._members: dict[str, tuple[int, int]] = {}
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for one in archive:
-                if one.isreg() and not one.issparse():
-                    self._members[one.name] = (one.offset_data, one.size)
+        self.members = _Members(stream) if members is None else members
 
     def read(self, member: str) -> bytes:
-        if member not in self._members:
+        found = self.members.find(member)
+        if found is None:
             raise ImageRejected(Reason.NOT_A_FILE, f"no member {member!r} in {self._where}")
-        start, size = self._members[member]
+        start, size = found
         if size > MAX_BYTES:
             raise ImageRejected(Reason.TOO_MANY_BYTES, f"{size} bytes; {_LARGEST}")
         with _Told(self._where):
@@ -280,7 +319,7 @@ class _Tar(_Archive):
 
 
 class _Zip(_Archive):
-    """A zip: its members share one file, one at a time."""
+    """A zip: its members share one file, one at a time. Its list is one piece, and is read with it."""
 
     def __init__(self, stream: IO[bytes], where: str, descriptor: int) -> None:
         super().__init__(stream, where, descriptor)
@@ -299,7 +338,8 @@ class _Zip(_Archive):
                 return stream.read(size)
 
 
-def _open_archive(scheme: str, where: str) -> _Archive:
+def _open_archive(scheme: str, where: str, listed: dict[str, tuple[str, _Members]]) -> _Archive:
+    """Open an archive; the members of a tar are in ``listed``, with its stamp, and are added to it."""
     local, remote, descriptor = Path(_split(where)[1]), None, -1
     with _Told(where):
         if _split(where)[0] in ("", "file"):
@@ -311,9 +351,13 @@ def _open_archive(scheme: str, where: str) -> _Archive:
             system, path = _system(where)
             stream, remote = system.open(path, "rb"), (system, path)
         try:
-            if scheme == "tar":
-                return _Tar(stream, where, descriptor, remote)
-            return _Zip(stream, where, descriptor)
+            if scheme == "zip":
+                return _Zip(stream, where, descriptor)
+            stamp = _remote_stamp(where) if remote else _said(os.fstat(descriptor))
+            before, members = listed.get(where, ("", None))
+            tar = _Tar(stream, where, descriptor, remote, members if stamp == before else None)
+            listed[where] = stamp, tar.members
+            return tar
         except (tarfile.ReadError, zipfile.BadZipFile) as error:
             mend = " (a tar must not be compressed)" if scheme == "tar" else ""
             raise ImageRejected(Reason.UNREADABLE, f"{where}: no {scheme}: {error}{mend}") from None

@@ -97,7 +97,9 @@ def _as_stored(rows: StoreRows) -> StoreRows:
     values = np.ascontiguousarray(rows.values, dtype="<f4")
     status = np.ascontiguousarray(rows.status, dtype=np.uint8)
     if status.any():  # a NaN has 2^23 forms; bytes must not depend on where it came from
-        values = np.where(np.isnan(values), np.float32(np.nan), values)
+        empty, one = np.isnan(values), np.float32(np.nan)
+        if np.any(values.view("<u4")[empty] != one.view("<u4")):
+            values = np.where(empty, one, values)
     return StoreRows(keys, values, status)
 
 

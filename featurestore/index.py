@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from featurestore.scan import IndexOptions, Scan
     from featurestore.seen import Sightings
 
-__all__ = ["IMAGE_WISE", "Images", "Index", "build_index", "split_kind", "write_index"]
+__all__ = ["IMAGE_WISE", "DatasetRows", "Index", "build_index", "split_kind", "write_index"]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ LARGE_CLUSTER = 20
 
 
 @dataclass(frozen=True)
-class Images(Sequence[DatasetRow]):
+class DatasetRows(Sequence[DatasetRow]):
     """The rows of the data set by columns, ascending by key; a row is made when it is asked for.
 
     Attributes
@@ -131,13 +131,13 @@ class Index:
 
     Attributes
     ----------
-    rows : Images
+    rows : DatasetRows
         Ascending by key.
     summary : dict
         What ``results/data.json`` holds.
     """
 
-    rows: Images
+    rows: DatasetRows
     summary: dict[str, Any]
 
 
@@ -278,7 +278,7 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     owners = _owners(facts, by_key.files, options.group)
     groups = _groups(by_key, owners, clusters, key)
     shares = options.shares or {"train": 0.6, "val": 0.2, "test": 0.2}
-    images = Images(
+    images = DatasetRows(
         seen=seen,
         files=by_key.first,
         label=label,
@@ -300,7 +300,9 @@ def split_kind(group: str, n_images: int, n_without: int) -> str:
     return f"split by {group}" + (f" ({n_without} images without one stand alone)" if n_without else "")
 
 
-def _summary(images: Images, quarantine: Sequence[QuarantineRow], n_usable: int, kind: str) -> dict[str, Any]:
+def _summary(
+    images: DatasetRows, quarantine: Sequence[QuarantineRow], n_usable: int, kind: str
+) -> dict[str, Any]:
     """What results/data.json holds: DVC shows numbers and texts, and leaves the lists to the file."""
     labels, label_of = images.label.ranked()
     counts = Counter(zip(images.split, label_of.tolist(), strict=True))
@@ -337,7 +339,7 @@ def _summary(images: Images, quarantine: Sequence[QuarantineRow], n_usable: int,
     }
 
 
-def _clusters(images: Images) -> list[dict[str, Any]]:
+def _clusters(images: DatasetRows) -> list[dict[str, Any]]:
     """Near-duplicate clusters in their names' order, and the labels that each has."""
     import numpy as np
 

@@ -5,9 +5,10 @@ Owns `StoreRows` and what can be asked of ascending keys. Refuses to know files.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from featurestore.spec import FeatureSpec
 
@@ -21,24 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEY_BYTES",
+    "Gathered",
     "KeyIndex",
     "StoreRows",
     "ascending",
     "block_columns",
-    "concatenate",
-    "empty_rows",
     "find_keys",
     "not_finite",
     "order_of",
     "ordered",
     "pack_keys",
     "runs",
+    "unique",
     "unpack_keys",
     "without",
 ]
 
 #: Length of a key.
 KEY_BYTES = 32
+#: Keys that are looked up together: what that takes besides stays small.
+_AT_ONCE: Final = 1 << 16
 
 
 def pack_keys(keys: Sequence[str]) -> Keys:
@@ -90,35 +93,6 @@ class StoreRows:
         if len(self) < 2 or ascending(self.keys).all():
             return self
         return self.taken(order_of(self.keys))
-
-    def unique(self) -> StoreRows:
-        """The first row of each key, in the order of their keys."""
-        import numpy as np
-
-        rows = self.sorted()  # stable
-        first = np.r_[True, ascending(rows.keys)] if len(rows) else np.ones(0, dtype=bool)
-        return rows if first.all() else rows.taken(first)
-
-
-def empty_rows(spec: FeatureSpec) -> StoreRows:
-    """No rows, of the right widths."""
-    import numpy as np
-
-    return StoreRows(
-        np.empty((0, 32), np.uint8), np.empty((0, len(spec.columns)), np.float32), np.empty((0, 1), np.uint8)
-    )
-
-
-def concatenate(parts: list[StoreRows], spec: FeatureSpec) -> StoreRows:
-    """Rows one after another."""
-    import numpy as np
-
-    parts = [*parts, empty_rows(spec)]
-    return StoreRows(
-        np.concatenate([p.keys for p in parts]),
-        np.concatenate([p.values for p in parts]),
-        np.concatenate([p.status for p in parts]),
-    )
 
 
 def ascending(keys: Keys) -> npt.NDArray[np.bool_]:
@@ -210,9 +184,15 @@ class KeyIndex:
         """Position of each wanted key, shape (m,); -1 where it is not there."""
         import numpy as np
 
-        if not len(self._keys) or not len(wanted):
-            return np.full(len(wanted), -1, dtype=np.intp)
-        wanted = np.ascontiguousarray(wanted)
+        found = np.full(len(wanted), -1, dtype=np.intp)
+        for start in range(0, len(wanted) if len(self._keys) else 0, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            found[part] = self._find(np.ascontiguousarray(wanted[part]))
+        return found
+
+    def _find(self, wanted: Keys) -> npt.NDArray[np.intp]:
+        import numpy as np
+
         if self._table:
             return np.array([self._table.get(row.tobytes(), -1) for row in wanted], dtype=np.intp)
         first = _leading(wanted)
@@ -223,9 +203,74 @@ class KeyIndex:
         return np.where((found.view(np.uint64) == wanted.view(np.uint64)).all(axis=1), places, -1)
 
 
+class Gathered:
+    """Rows of some keys as they come in, from any thread; there is one copy of the values, in their order.
+
+    Of a key that comes twice the first row counts.
+
+    Parameters
+    ----------
+    keys : ndarray of uint8, shape (n, 32)
+        Unique, ascending.
+    spec : FeatureSpec
+    """
+
+    def __init__(self, keys: Keys, spec: FeatureSpec) -> None:
+        import numpy as np
+
+        self._index = KeyIndex(keys)
+        self._rows = StoreRows(
+            keys, np.empty((len(keys), len(spec.columns)), np.float32), np.empty((len(keys), 1), np.uint8)
+        )
+        self._lacks = np.ones(len(keys), dtype=bool)
+        self._lock = threading.Lock()
+
+    def add(self, rows: StoreRows) -> npt.NDArray[np.intp]:
+        """Take rows; positions, among those that are given, of the ones that were wanted and lacking."""
+        import numpy as np
+
+        places = self._index.find(rows.keys)
+        with self._lock:
+            taken = np.flatnonzero(places >= 0)
+            taken = taken[self._lacks[places[taken]]]
+            places = places[taken]
+            self._rows.values[places] = rows.values[taken]
+            self._rows.status[places] = rows.status[taken]
+            self._lacks[places] = False
+        return taken
+
+    def lacking(self) -> Keys:
+        """Keys whose rows have not come yet, ascending; no copy where that is all."""
+        return self._rows.keys if self._lacks.all() else self._rows.keys[self._lacks]
+
+    def whole(self) -> bool:
+        """Whether every row has come."""
+        return not self._lacks.any()
+
+    def rows(self) -> StoreRows:
+        """What has come, ascending by key; no copy where that is all."""
+        return self._rows if self.whole() else self._rows.taken(~self._lacks)
+
+    def rows_of(self, keys: Keys) -> StoreRows:
+        """What has come of some of the keys; no copy where that is all."""
+        if len(keys) == len(self._rows) and self.whole():
+            return self._rows
+        places = self._index.find(keys)
+        return self._rows.taken(places[~self._lacks[places]])
+
+
 def ordered(keys: Keys) -> Keys:
-    """Keys, ascending."""
-    return keys[order_of(keys)]
+    """Keys, ascending; no copy where they are."""
+    return keys if ascending(keys).all() else keys[order_of(keys)]
+
+
+def unique(keys: Keys) -> Keys:
+    """Every key once, ascending; no copy where they are."""
+    import numpy as np
+
+    keys = ordered(keys)
+    above = ascending(keys)
+    return keys if above.all() else keys[np.r_[True, above]]
 
 
 def find_keys(sorted_keys: Keys, wanted: Keys) -> npt.NDArray[np.intp]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
 
 from featurestore.errors import MissingData, MissingRows, StoreDamaged, StoreError
 from featurestore.files import atomic_file, sync, write_all
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from featurestore.rows import Keys, Statuses, Values
 
 __all__ = ["FeatureStore", "write_store"]
+
+#: Bytes of a large file that are read together.
+_BLOCK_BYTES: Final = 1 << 20
 
 
 def write_store(path: Path, spec: FeatureSpec, rows: StoreRows, blocks: Sequence[str] = ()) -> None:
@@ -67,6 +70,8 @@ class FeatureStore:
     check : bool
         Read the whole file and compare its hash first, at the speed of memory; the rows that are
         asked for later come out of what was read.
+    keep : bool
+        False: what was read for the check is not kept in memory, and rows are read once more.
 
     Attributes
     ----------
@@ -122,7 +127,7 @@ class FeatureStore:
     >>> store.close()
     """
 
-    def __init__(self, path: Path | str, *, check: bool = False) -> None:
+    def __init__(self, path: Path | str, *, check: bool = False, keep: bool = True) -> None:
         self.path = Path(path)
         self._whole: npt.NDArray[np.uint8] | None = None
         self._maps: dict[str, npt.NDArray[Any]] = {}
@@ -133,15 +138,15 @@ class FeatureStore:
         except IsADirectoryError:
             raise StoreError(f"{path}: a folder, not a store") from None
         try:
-            self._open(check)
+            self._open(check, keep)
         except BaseException:
             self._stream.close()
             raise
 
-    def _open(self, check: bool) -> None:
+    def _open(self, check: bool, keep: bool) -> None:
         self._hash = check_preamble(self._stream.read(PREAMBLE_BYTES), str(self.path))
         if check:
-            self._check()
+            self._check(keep)
         try:
             found = structure(self._stream, self._n_bytes(), str(self.path))
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
@@ -153,17 +158,22 @@ class FeatureStore:
     def _n_bytes(self) -> int:
         return os.fstat(self._stream.fileno()).st_size
 
-    def _check(self) -> None:
-        """Read every byte into one buffer and compare its hash with the preamble's."""
+    def _check(self, keep: bool = True) -> None:
+        """Read every byte, into one buffer or block by block, and compare their hash with the preamble's."""
         import numpy as np
         import xxhash
 
-        whole = np.empty(self._n_bytes(), dtype=np.uint8)
+        size = self._n_bytes()
+        buffer = np.empty(size if keep else min(size, _BLOCK_BYTES), dtype=np.uint8)
+        hasher = xxhash.xxh3_128()
         self._stream.seek(0)
-        self._fill(whole)
-        if xxhash.xxh3_128_hexdigest(whole[PREAMBLE_BYTES:].data) != self._hash:
+        for start in range(0, size, max(1, len(buffer))):
+            block = buffer[: size - start]
+            self._fill(block)
+            hasher.update(block[max(0, PREAMBLE_BYTES - start) :].data)
+        if hasher.hexdigest() != self._hash:
             raise StoreDamaged(f"{self.path}: its bytes are not those that were written; {MEND}")
-        self._whole = whole
+        self._whole = buffer if len(buffer) == size else None
 
     def _check_declared(self, found: Structure) -> None:
         """Whether spec, blocks, keys and shapes agree with each other."""
@@ -229,17 +239,18 @@ class FeatureStore:
                 raise StoreDamaged(f"{self.path}: ends early; {MEND}")
             view = view[count:]
 
-    def _read(self, name: str) -> npt.NDArray[Any]:
-        """One whole dataset."""
+    def _read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """One dataset, or some of its rows."""
         import numpy as np
 
         shape, dtype, offset = self._layout[name]
         if self._whole is not None:
             n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            return self._whole[offset : offset + n_bytes].view(dtype).reshape(shape)
-        array = np.empty(shape, dtype=dtype)
+            return self._whole[offset : offset + n_bytes].view(dtype).reshape(shape)[start:stop]
+        first, last, _ = slice(start, stop).indices(shape[0])
+        array = np.empty((last - first, *shape[1:]), dtype=dtype)
         if array.size:
-            self._stream.seek(offset)
+            self._stream.seek(offset + first * array[0].nbytes)
             self._fill(array)
         return array
 
@@ -259,6 +270,12 @@ class FeatureStore:
         """All rows in the order of `keys`, mapped into memory, read-only: float32 (n, d)."""
         values: Values = self._mapped("value")
         return values
+
+    @property
+    def status(self) -> Statuses:
+        """Of all rows in the order of `keys`: uint8 (n, b)."""
+        status: Statuses = self._read("status")
+        return status
 
     def rows(self) -> StoreRows:
         """Every row, in the order of the keys, in memory."""
@@ -355,10 +372,13 @@ class FeatureStore:
         """
         if size < 1:
             raise ValueError(f"size: {size}; it must be above 0")
-        values, status = self._mapped("value"), self._mapped("status")
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield StoreRows(self.keys[part], values[part].copy(), status[part].copy())
+            part = start, start + size
+            yield StoreRows(self.keys[slice(*part)], self._read("value", *part), self._read("status", *part))
+
+    def blocks_of_rows(self) -> Iterator[StoreRows]:
+        """`iter_batches` of what one block of memory holds."""
+        return self.iter_batches(max(1, _BLOCK_BYTES // (4 * max(1, len(self.columns)))))
 
     def _take(self, name: str, places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
         """Some rows: from memory if they are there, the memory map if they are few, else one large read."""

@@ -148,9 +148,9 @@ def test_a_segment_that_was_written_anew_meanwhile_is_not_set_aside(tmp_path: Pa
 class MendedMeanwhile(FeatureStore):
     """As soon as it is found to be damaged, another run commits the same rows."""
 
-    def __init__(self, path: Path, *, check: bool = False) -> None:
+    def __init__(self, path: Path, *, check: bool = False, keep: bool = True) -> None:
         try:
-            super().__init__(path, check=check)
+            super().__init__(path, check=check, keep=keep)
         except StoreDamaged:
             if path.suffix == ".h5":
                 RowCache(path.parents[2]).commit(SPEC, rows(2))

@@ -91,7 +91,9 @@ def test_archives_are_opened_once_a_process_and_no_more_than_some_at_a_time(
 ) -> None:
     opened: list[str] = []
     true = elsewhere._open_archive
-    monkeypatch.setattr(elsewhere, "_open_archive", lambda kind, at: (opened.append(at), true(kind, at))[1])
+    monkeypatch.setattr(
+        elsewhere, "_open_archive", lambda kind, at, listed: (opened.append(at), true(kind, at, listed))[1]
+    )
     monkeypatch.setattr(elsewhere, "_OPEN_ARCHIVES", 2)
     files = [tmp_path / f"{i}.tar" for i in range(4)]
     for file in files:
@@ -107,6 +109,76 @@ def test_archives_are_opened_once_a_process_and_no_more_than_some_at_a_time(
         reader.read(f"tar://a.png::{file}")
     if before:
         assert len(list(Path("/proc/self/fd").iterdir())) <= before + 4
+
+
+@pytest.fixture
+def listings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that a tar is listed; two archives stay open."""
+    made: list[int] = []
+
+    class Counted(elsewhere._Members):
+        def __init__(self, stream: io.BufferedIOBase) -> None:
+            super().__init__(stream)
+            made.append(len(self._sizes))
+
+    monkeypatch.setattr(elsewhere, "_Members", Counted)
+    monkeypatch.setattr(elsewhere, "_OPEN_ARCHIVES", 2)
+    return made
+
+
+def test_each_tar_is_listed_once_however_many_there_are(tmp_path: Path, listings: list[int]) -> None:
+    files = [tmp_path / f"{i}.tar" for i in range(7)]
+    for i, file in enumerate(files):
+        file.write_bytes(tar_of({f"{i}/{name}": data for name, data in PICTURES.items()}))
+    reader, places = Reader(tmp_path), [(i, name) for name in PICTURES for i in range(7)] * 3
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda at: reader.read(f"tar://{at[0]}/{at[1]}::{files[at[0]]}"), places))
+    assert found == [PICTURES[name] for _, name in places]
+    assert listings == [len(PICTURES)] * 7
+
+
+@pytest.mark.parametrize("where", ["here", "remote"])
+def test_a_tar_that_changed_since_it_was_listed_is_listed_again(
+    tmp_path: Path, listings: list[int], where: str
+) -> None:
+    def write(name: str, members: dict[str, bytes]) -> str:
+        if where == "remote":
+            fsspec.filesystem("memory").pipe(f"/changing/{name}", tar_of(members))
+            return f"memory://changing/{name}"
+        (tmp_path / "new").write_bytes(tar_of(members))
+        (tmp_path / "new").replace(tmp_path / name)
+        return str(tmp_path / name)
+
+    others = [write(f"{i}.tar", PICTURES) for i in range(2)]
+    at, reader = write("changing.tar", {"a.png": b"first"}), Reader(tmp_path)
+    assert reader.read(f"tar://a.png::{at}") == b"first"
+    write("changing.tar", {"before.png": b"before", "a.png": b"then"})
+    for other in others:  # so that it is closed
+        reader.read(f"tar://a.png::{other}")
+    assert reader.read(f"tar://a.png::{at}") == b"then"
+    assert listings == [1, 3, 3, 2]
+
+
+def test_of_a_name_that_is_there_twice_the_last_member_counts(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in (("b", b"1"), ("\udcff.png", b"2"), ("a", b"3"), ("b", b"4"), ("é", b"5")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    (tmp_path / "all.tar").write_bytes(stream.getvalue())
+    reader = Reader(tmp_path)
+    found = {name: reader.read(f"tar://{name}::{tmp_path}/all.tar") for name in ("a", "b", "é", "\udcff.png")}
+    assert found == {"a": b"3", "b": b"4", "é": b"5", "\udcff.png": b"2"}
+
+
+@pytest.mark.parametrize(("may", "kept"), [(256, 128), (100_000, 512), (-1, 512)])
+def test_open_archives_leave_descriptors_for_the_rest(
+    may: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elsewhere.resource, "getrlimit", lambda _: (may, may))
+    monkeypatch.setattr(elsewhere.resource, "RLIM_INFINITY", -1)
+    assert elsewhere._n_open() == kept
 
 
 @pytest.mark.parametrize(

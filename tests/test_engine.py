@@ -108,6 +108,41 @@ class Slow:
         return Rows(np.zeros((len(images), 1), np.float32), np.zeros(len(images), np.uint8))
 
 
+class Counting(Slow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Rows:
+        self.sizes.append(len(images))
+        values = np.array([image[0, 0, :1] for image in images], np.float32)
+        return Rows(values, np.zeros(len(images), np.uint8))
+
+
+class Network(Counting):
+    """A row depends on the batch."""
+
+    def batch_size(self) -> int:
+        return 1
+
+    preprocess = launch = finish = batch_size
+
+
+def test_the_pixels_of_a_large_batch_are_not_in_memory_at_once_unless_its_rows_depend_on_that() -> None:
+    batch, kept = list(range(100)), []
+
+    def told(given: Sequence[int], rows: Rows) -> None:
+        kept.append((len(given), rows.values[:, 0].tolist(), len(rows.status)))
+
+    few, every = Counting(), Network()
+    assert isinstance(every, Staged)
+    for extractor in (few, every):
+        list(local.run(extractor, [batch], load, told, workers=1))
+    assert few.sizes == [32, 32, 32, 4]
+    assert every.sizes == [100]
+    assert kept == [(100, batch, 100)] * 2, "a batch is kept as one"
+
+
 def test_a_slow_batch_holds_no_other_back() -> None:
     done = [batch[0] for batch, _ in local.run(Slow(), batches(4), load, keep, workers=2)]
     assert sorted(done) == [0, 1, 2, 3]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import encoded, picture
 
-from featurestore.dataset import DatasetRow, csv_text, image_places, read_dataset, write_table
+from featurestore.dataset import DatasetRow, Images, csv_text, image_places, read_dataset, write_table
 from featurestore.errors import DataError, ImageRejected, MetadataError, Reason
 from featurestore.images import read_image_file
 from featurestore.index import Index, build_index
@@ -98,6 +98,28 @@ def test_a_picture_is_found_again_whatever_it_is_called(data: Path, tmp_path: Pa
     read = {path.relative_to(data).as_posix(): read_image_file(path, root=data) for path in paths.values()}
     assert placed.items() <= read.items()
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_table_that_was_put_in_another_order_names_the_same_places(tmp_path: Path) -> None:
+    keys = [f"{i * 7919 % 65536:04x}" * 16 for i in range(50)]
+    rows = {key: ("s3://b/%23.png" if i % 2 else f"images/héro/{i}.png") for i, key in enumerate(keys)}
+
+    def places(lines: list[tuple[str, str]]) -> Images:
+        (tmp_path / "t.csv").write_text("".join(f"{a},{b}\n" for a, b in [("key", "path"), *lines]), "utf-8")
+        return image_places(tmp_path / "t.csv", tmp_path)
+
+    found, again = places(sorted(rows.items())), places([(keys[3], "no.png"), *rows.items()])
+    assert dict(found) == dict(again)
+    assert list(again) == sorted(keys)
+    assert again[keys[0]] == tmp_path / "images" / "héro" / "0.png"
+    assert again[keys[1]] == "s3://b/#.png"
+    assert len(again) == 50
+    assert not {"f" * 64, "", "no key", keys[0][:62]} & {key for key in again if key in found}
+    for key in ("f" * 64, "0" * 62, "", "no key", keys[0][:62]):
+        assert key not in found
+    assert dict(places([])) == {}
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        places([("ab", "a.png")])
 
 
 @pytest.mark.parametrize("case", NAMES)

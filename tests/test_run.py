@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,8 @@ from featurestore.cache import RowCache
 from featurestore.console import Terminated, finishing
 from featurestore.errors import DataError, NonFiniteRow
 from featurestore.params import RuntimeParams
-from featurestore.spec import Status
+from featurestore.rows import StoreRows, unpack_keys
+from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore
 
 
@@ -264,6 +266,38 @@ def test_rows_of_an_older_store_come_into_the_cache(
     assert run(MeanColour(), images, "empty").from_store == 40
     (tmp_path / "features" / "mean.h5").unlink()
     assert run(MeanColour(), images, "empty").from_cache == 40
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_run_has_one_copy_of_the_values_in_memory_and_one_with_nothing_to_do_none(
+    tmp_path: Path, images: dict[str, Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor, n = MeanColour(), 20_000
+    extractor.spec = FeatureSpec("mean", 1, {}, tuple(f"c{i}" for i in range(256)))
+    keys = np.random.default_rng(0).integers(0, 256, (n, 32), np.uint8)
+    status = np.zeros((n, 1), np.uint8)
+    status[7] = Status.NO_FACE
+    values = np.full((n, 256), 1, np.float32)
+    values[7] = np.nan
+    cache = RowCache(tmp_path / "cache")
+    for part in np.array_split(np.arange(n), 5):
+        cache.commit(extractor.spec, StoreRows(keys[part], values[part], status[part]))
+    known = {key: Path() for key in unpack_keys(keys)}
+    run(extractor, dict(list(known.items())[:9]))  # imports what is imported only once
+    (tmp_path / "features" / "mean.h5").unlink()
+    monkeypatch.setattr("extractors.run._MANY_SEGMENTS", 4)
+    assert peak_bytes(lambda: run(extractor, known)) < 1.7 * values.nbytes
+    assert len(cache.segments(extractor.spec)) == 1
+    assert peak_bytes(lambda: run(extractor, known)) < 0.6 * values.nbytes
+    assert run(extractor, known) == Report(extracted=0, from_cache=n, from_store=0, not_ok=1)
 
 
 def test_many_segments_are_merged_at_the_end(

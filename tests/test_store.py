@@ -24,7 +24,7 @@ from featurestore.errors import (
 from featurestore.files import replaced_disk
 from featurestore.fuse import fuse
 from featurestore.hdf5 import LARGE_BYTES
-from featurestore.rows import StoreRows, find_keys, pack_keys, unpack_keys
+from featurestore.rows import Gathered, StoreRows, find_keys, pack_keys, unpack_keys
 from featurestore.spec import FeatureSpec, Status
 from featurestore.store import FeatureStore, write_store
 
@@ -280,6 +280,47 @@ def test_rows_of_a_large_store_are_mapped_not_loaded(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 32 << 10, "of 320 MiB, at most 32 may come into memory (KiB)"
+
+
+def test_a_store_that_is_checked_block_by_block_is_checked_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore.store._BLOCK_BYTES", 1000)
+    path, given = tmp_path / "toy.h5", rows(200).sorted()
+    write_store(path, SPEC, given)
+    with FeatureStore(path, check=True, keep=False) as store:
+        assert store._whole is None
+        parts = list(store.blocks_of_rows())
+        assert np.array_equal(store.status, given.status)
+    assert len(parts) == 3
+    for name in ("keys", "values", "status"):
+        assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(given, name))
+    whole = path.read_bytes()
+    for offset in (600, 1000, len(whole) // 2, len(whole) - 1):
+        data = bytearray(whole)
+        data[offset] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(StoreDamaged, match="its bytes are not those that were written"):
+            FeatureStore(path, check=True, keep=False)
+
+
+def test_of_rows_that_come_twice_the_first_are_kept(tmp_path: Path) -> None:
+    first, second = rows(9, 1).sorted(), rows(6, 2).sorted()
+    other = StoreRows(first.keys, first.values + 1, first.status)
+    every = np.concatenate([first.keys, second.keys])
+    found = Gathered(every[np.lexsort(every.T[::-1])], SPEC)
+    assert len(found.add(first.taken(np.arange(4)[::-1]))) == 4
+    assert found.add(other).tolist() == [4, 5, 6, 7, 8]
+    assert found.add(other).tolist() == found.add(rows(5, 3)).tolist() == []
+    assert np.array_equal(found.lacking(), second.keys)
+    assert not found.whole()
+    expected = np.concatenate([first.values[:4], other.values[4:]])
+    assert np.array_equal(found.rows().values, expected)
+    assert len(found.rows_of(second.keys)) == 0
+    found.add(second)
+    assert found.rows() is found.rows(), "no copy"
+    assert np.array_equal(found.rows_of(second.keys).values, second.values)
+    assert Gathered(np.empty((0, 32), np.uint8), SPEC).add(first).tolist() == []
 
 
 def test_a_closed_store_answers_no_more(tmp_path: Path) -> None:

@@ -8,19 +8,24 @@ called from one thread while the pool decodes ahead of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from extractors.base import Staged
+from extractors.base import Rows, Staged
 from extractors.devices import n_threads
 from extractors.timing import Spent
 
 if TYPE_CHECKING:
-    from extractors.base import RGB, Extractor, Rows
+    from extractors.base import RGB, Extractor
     from extractors.engines import Work
 
 __all__ = ["compute", "run"]
+
+#: A thread has the pixels of no more images at once, where their rows do not depend on who is beside them
+#: (as a network's do in the last bits): there, batches are larger only for keeping them to cost less.
+_AT_ONCE: Final = 32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,9 +83,11 @@ def run(
 
     with ThreadPoolExecutor(n) as pool:
         if extractor.thread_safe:
+            at_once = sys.maxsize if isinstance(extractor, Staged) else _AT_ONCE
 
             def computed(batch: Sequence[Item]) -> Rows:
-                rows = rows_of(images(batch))
+                parts = range(0, len(batch), at_once)
+                rows = Rows.joined([rows_of(images(batch[i : i + at_once])) for i in parts])
                 keep(batch, rows)
                 return rows
 
