@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from featurestore import console  # noqa: E402
 
 console.pin_threads()
+console.keep_memory()
 
 from design import QUALITY  # noqa: E402
 from ratios import Ratio, keep, paired, ratios_of  # noqa: E402

@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from featurestore import console  # noqa: E402
 
 console.pin_threads()  # as the commands do
+console.keep_memory()
 
 from job import Job  # noqa: E402
 from made import weights_of  # noqa: E402

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from featurestore import console  # noqa: E402
 
 console.pin_threads()
+console.keep_memory()
 
 import numpy as np  # noqa: E402
 from design import QUALITY, jpegs, save  # noqa: E402

@@ -3,6 +3,7 @@
 from featurestore import console
 
 console.pin_threads()
+console.keep_memory()
 
 import argparse  # noqa: E402
 import functools  # noqa: E402

@@ -339,3 +339,31 @@ def test_a_cache_that_cannot_be_written_is_one_line(command: Command, workspace:
     done = command("extractors", "run", "design", env={"KYARA_CACHE": str(workspace / "file" / "rows")})
     assert done.returncode == 1
     assert "Not a directory" in one_line(done)
+
+
+def faults(before: str) -> int:
+    """Page faults of two threads that have memory of a picture's size, and give it back, a thousand times."""
+    script = f"""
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from featurestore import console
+{before}
+import numpy as np
+def work(_):
+    for _ in range(1000):
+        held = [np.ones(200_000, np.uint8) for _ in range(8)]
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(work, range(2)))
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    list(pool.map(work, range(2)))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="of glibc alone")
+def test_memory_of_pictures_stays_with_the_process() -> None:
+    assert faults("console.keep_memory()") < 2_000  # else ten thousand and more

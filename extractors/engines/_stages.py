@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from extractors.timing import Spent
+from featurestore import console
 from featurestore.errors import ClusterLost, KyaraError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def loaded(row: pa.Table, folder: Path, desk: Any, loader: bytes) -> pa.Table:
 @functools.cache
 def _loader(pickled: bytes) -> Loader:
     """One for all batches that a process loads: it keeps archives open."""
+    console.keep_memory()
     loader: Loader = pickle.loads(pickled)
     return loader
 
