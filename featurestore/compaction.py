@@ -73,9 +73,7 @@ def _merge(cache: RowCache, segments: list[Path]) -> None:
     if len(merged) < 2:
         return
     final = cache.commit(spec, found.rows(), written_at=newest)
-    for segment in merged:
-        if segment != final:
-            remove(segment)
+    remove(*(segment for segment in merged if segment != final))
 
 
 def _declared(segments: list[Path]) -> tuple[float, FeatureSpec | None, Keys]:

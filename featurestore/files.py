@@ -97,11 +97,13 @@ def publish(temporary: Path, final: Path) -> None:
     _disk.sync_folder(final.parent)
 
 
-def remove(path: Path) -> None:
-    """Delete one file, if it is there, and make that durable."""
-    if path.exists():
+def remove(*paths: Path) -> None:
+    """Delete files that are there, and make that durable: once a folder."""
+    there = [path for path in paths if path.exists()]
+    for path in there:
         _unlink_if_there(path)
-        _disk.sync_folder(path.parent)
+    for folder in sorted({path.parent for path in there}):
+        _disk.sync_folder(folder)
 
 
 def _unlink_if_there(path: Path) -> None:

@@ -83,5 +83,4 @@ def _age_and_size(file: Path, now: float) -> tuple[float, int]:
 
 def remove_garbage(found: Collection[Garbage]) -> None:
     """Delete files; folders stay, for a run may be about to write there."""
-    for one in found:
-        remove(one.path)
+    remove(*(one.path for one in found))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from featurestore.columns import Texts, pieces
 from featurestore.dataset import QuarantineRow, write_table
-from featurestore.duplicates import perceptual_hash
+from featurestore.duplicates import perceptual_hash, quick_hash
 from featurestore.elsewhere import Place, Reader
 from featurestore.errors import DataError, ImageRejected, MissingData, Reason
 from featurestore.facts import FactColumns
@@ -44,10 +44,14 @@ if TYPE_CHECKING:
 
     from featurestore.known import Known
 
+    LookHash = Callable[[npt.NDArray[np.uint8]], int]
+
 log = logging.getLogger(__name__)
 
 #: Pictures that a thread takes at a time.
 _PART: Final = 16
+#: Pictures from which on the quicker hash makes up for what it imports.
+_MANY: Final = 4000
 #: So much reading may be lost where it is killed.
 _KEEP_EVERY_S: Final = 30.0
 
@@ -165,7 +169,7 @@ def _no_images(root: Path) -> MissingData:
     )
 
 
-def _look(reader: Reader, file: str, place: Place, options: IndexOptions) -> Seen:
+def _look(reader: Reader, file: str, place: Place, options: IndexOptions, look_hash: LookHash | None) -> Seen:
     sha256 = ""
     try:
         data = reader.read(place)
@@ -176,7 +180,7 @@ def _look(reader: Reader, file: str, place: Place, options: IndexOptions) -> See
     return Seen(
         file,
         sha256,
-        phash=perceptual_hash(picture.pixels) if options.near_duplicate_distance is not None else 0,
+        phash=look_hash(picture.pixels) if look_hash else 0,
         size=(picture.width, picture.height),
         format=picture.format,
         n_bytes=len(data),
@@ -219,9 +223,13 @@ def _read(
     options: IndexOptions,
 ) -> Iterator[int]:
     """Read some files in a pool of threads; how many, after each few thousand."""
+    look_hash = None
+    if options.near_duplicate_distance is not None:
+        look_hash = quick_hash if len(todo) >= _MANY else perceptual_hash
 
     def look(part: Sequence[int]) -> list[Seen]:
-        return [_look(reader, file, place(file), options) for file in map(seen.files.__getitem__, part)]
+        names = ((file, place(file)) for file in map(seen.files.__getitem__, part))
+        return [_look(reader, file, where, options, look_hash) for file, where in names]
 
     with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
         for some in pieces(len(todo)):  # a future for each of millions would be as many objects
