@@ -259,6 +259,13 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     ------
     DataError, LabelConflict, SplitError
     """
+    n_usable = len(scanned.seen) - int(scanned.seen.rejected.sum())
+    images, kind = _grouped(scanned, options)
+    return Index(images, _summary(images, scanned.quarantine, n_usable, kind))
+
+
+def _grouped(scanned: Scan, options: IndexOptions) -> tuple[DatasetRows, str]:
+    """The rows, and in words what their split keeps together."""
     import numpy as np
 
     seen, facts = scanned.seen, scanned.facts
@@ -273,10 +280,10 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
     def key(image: int) -> str:
         return seen.key(int(by_key.first[image]))
 
-    hashes = seen.rows["phash"][by_key.first]
-    clusters = near_duplicate_clusters(hashes, options.near_duplicate_distance)
     owners = _owners(facts, by_key.files, options.group)
+    clusters = near_duplicate_clusters(seen.rows["phash"][by_key.first], options.near_duplicate_distance)
     groups = _groups(by_key, owners, clusters, key)
+    n_owned = len(np.unique(by_key.images[owners.codes != owners.code("")]))
     shares = options.shares or {"train": 0.6, "val": 0.2, "test": 0.2}
     images = DatasetRows(
         seen=seen,
@@ -288,9 +295,7 @@ def build_index(scanned: Scan, options: IndexOptions) -> Index:
         cluster=_named_clusters(clusters, key),
         split=assign_splits(label, groups, shares, method=options.method, seed=options.seed),
     )
-    n_owned = len(np.unique(by_key.images[owners.codes != owners.code("")]))
-    kind = split_kind(options.group, len(images), len(images) - n_owned)
-    return Index(images, _summary(images, scanned.quarantine, len(by_key.files), kind))
+    return images, split_kind(options.group, len(images), len(images) - n_owned)
 
 
 def split_kind(group: str, n_images: int, n_without: int) -> str:
