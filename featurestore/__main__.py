@@ -45,6 +45,7 @@ def _index(args: argparse.Namespace) -> int:
     from featurestore.known import Known, known_file
 
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own keeps what a manifest took
+    console.keep_memory(1 << 19)  # of pictures; columns of a large study are given back
     p = params_module.load_params()
     options = scan.IndexOptions(
         group=p.data.group,

@@ -46,9 +46,9 @@ THREAD_VARIABLES = (
 #: that find nothing.
 _CYCLES = 50_000
 
-#: Of glibc's malloc: M_MMAP_THRESHOLD (what is larger is given back all the same), M_TRIM_THRESHOLD (so much
-#: may be free).
-_KEPT_BYTES = {-3: 32 << 20, -1: 256 << 20}
+#: Of glibc's malloc: what is larger is given back at once, and so much may be free.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+_MAY_BE_FREE = 256 << 20
 
 
 def pin_threads() -> None:
@@ -62,11 +62,16 @@ def pin_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def keep_memory() -> None:
+def keep_memory(largest_bytes: int = 32 << 20) -> None:
     """Let memory that was freed stay with this process where its C library is glibc; elsewhere do nothing.
 
     By itself glibc gives the memory of each picture back to the system, and gets it anew, page by page, for
     the next one: a tenth of what extraction takes, and threads wait for each other while pages come and go.
+
+    Parameters
+    ----------
+    largest_bytes : int
+        A single array that is larger goes back when it is freed.
     """
     if sys.platform != "linux":
         return
@@ -74,8 +79,8 @@ def keep_memory() -> None:
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter, n_bytes in _KEPT_BYTES.items():
-            mallopt(parameter, n_bytes)
+        mallopt(_MMAP_THRESHOLD, largest_bytes)
+        mallopt(_TRIM_THRESHOLD, _MAY_BE_FREE)
 
 
 def command_parser(

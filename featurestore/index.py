@@ -51,9 +51,8 @@ class DatasetRows(Sequence[DatasetRow]):
         Of all files.
     files : ndarray of intp, shape (n,)
         The place of each image's file among them.
-    label, character, series, group, cluster : Codes
+    label, character, series, group, cluster, split : Codes
         As `featurestore.dataset.DatasetRow` has them.
-    split : sequence of str
     """
 
     seen: Sightings
@@ -63,7 +62,7 @@ class DatasetRows(Sequence[DatasetRow]):
     series: Codes
     group: Codes
     cluster: Codes
-    split: Sequence[str]
+    split: Codes
 
     def __len__(self) -> int:
         return len(self.files)
@@ -293,7 +292,7 @@ def _grouped(scanned: Scan, options: IndexOptions) -> tuple[DatasetRows, str]:
         series=by_key.merged(facts.series),
         group=groups,
         cluster=_named_clusters(clusters, key),
-        split=assign_splits(label, groups, shares, method=options.method, seed=options.seed),
+        split=Codes.of(assign_splits(label, groups, shares, method=options.method, seed=options.seed)),
     )
     return images, split_kind(options.group, len(images), len(images) - n_owned)
 
@@ -309,8 +308,8 @@ def _summary(
     images: DatasetRows, quarantine: Sequence[QuarantineRow], n_usable: int, kind: str
 ) -> dict[str, Any]:
     """What results/data.json holds: DVC shows numbers and texts, and leaves the lists to the file."""
-    labels, label_of = images.label.ranked()
-    counts = Counter(zip(images.split, label_of.tolist(), strict=True))
+    labels = images.label.ranked()[0]
+    counts = Counter(zip(images.split, images.label, strict=True))
     clusters = _clusters(images)
     n_large = sum(one["large"] for one in clusters)
     if n_large:
@@ -324,13 +323,9 @@ def _summary(
         "groups": len(images.group.ranked()[0]),
         "quarantined": len(quarantine),
         "split_kind": kind,
-        "labels": [
-            {"label": label, "images": sum(counts[s, i] for s in SPLITS)} for i, label in enumerate(labels)
-        ],
+        "labels": [{"label": label, "images": sum(counts[s, label] for s in SPLITS)} for label in labels],
         "splits": [
-            {"split": s, "label": label, "images": counts[s, i]}
-            for s in SPLITS
-            for i, label in enumerate(labels)
+            {"split": s, "label": label, "images": counts[s, label]} for s in SPLITS for label in labels
         ],
         "files": [
             {
@@ -350,7 +345,10 @@ def _clusters(images: DatasetRows) -> list[dict[str, Any]]:
 
     names, cluster_of = images.cluster.ranked()
     labels, label_of = images.label.ranked()
-    pairs, n = np.unique(cluster_of.astype(np.int64) * len(labels) + label_of, return_counts=True)
+    shared = images.cluster.codes != images.cluster.code("")
+    pairs, n = np.unique(
+        cluster_of[shared].astype(np.int64) * len(labels) + label_of[shared], return_counts=True
+    )
     found = [{"cluster": name, "images": 0, "labels": [], "large": False} for name in names]
     for pair, n_images in zip(pairs.tolist(), n.tolist(), strict=True):
         one: dict[str, Any] = found[pair // len(labels)]
