@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.validator import check_groups, check_rows, check_table
+from featurestore.columns import parts
 from featurestore.dataset import read_dataset, rows_digest
 from featurestore.errors import DataError, MissingData, ParamsError
 from featurestore.index import IMAGE_WISE, split_kind
@@ -100,8 +101,6 @@ class Study:
         The fingerprint of a fused store knows names and not the extractors' params, so that an
         unchanged re-extraction stops there; only the values tell crop from pad.
         """
-        from classifiers.blocks.rows import parts
-
         values = self.features.to_numpy()
         found = hashlib.sha256(canonical_json(list(self.features.columns)).encode())
         for part in parts(len(rows), _ROWS):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore import plugins
+from featurestore.columns import parts
 from featurestore.errors import DataError, NonFiniteRow, SplitError
 from featurestore.rows import block_columns
 from featurestore.spec import Status
@@ -140,8 +141,6 @@ def _check_finite(
     where: Path,
 ) -> None:
     """Infinity is nowhere right; NaN is the sign of a row that is not ok."""
-    from classifiers.blocks.rows import parts
-
     found: list[tuple[int, int]] = []
     for part in parts(len(values), _ROWS):
         some = values[part]

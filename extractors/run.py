@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final
 
 from extractors.base import Staged
 from extractors.batches import Batches, Item, Stopped
@@ -23,6 +23,7 @@ from extractors.keeping import Keeper, Loader
 from extractors.timing import Spent
 from featurestore import plugins
 from featurestore.cache import RowCache
+from featurestore.columns import Made
 from featurestore.compaction import compact
 from featurestore.console import finishing
 from featurestore.dataset import Images
@@ -135,7 +136,7 @@ class _Rows:
             yield from unpack_keys(rows.keys[self.found.add(rows)])
 
 
-class _Items(Sequence[Item]):
+class _Items(Made[Item]):
     """Keys and their places, made when they are asked for."""
 
     def __init__(self, keys: Keys, places: Mapping[str, Place]) -> None:
@@ -144,13 +145,8 @@ class _Items(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    @overload
-    def __getitem__(self, i: int) -> Item: ...
-    @overload
-    def __getitem__(self, i: slice) -> _Items: ...
-    def __getitem__(self, i: int | slice) -> Item | _Items:
-        if isinstance(i, slice):
-            return _Items(self._keys[i], self._places)
+    def item(self, i: int) -> Item:
+        """The one at a place."""
         key = self._keys[i].tobytes().hex()
         return key, self._places[key]
 

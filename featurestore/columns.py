@@ -6,27 +6,58 @@ for. Refuses to know what the texts say.
 
 from __future__ import annotations
 
+import abc
 import itertools
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Codes", "Texts", "pieces"]
+__all__ = ["Codes", "Made", "Texts", "parts", "pieces"]
+
+T = TypeVar("T")
 
 #: Rows of which Python objects are made at a time.
 _PIECE: Final = 2048
 
 
-def pieces(n: int) -> Iterator[range]:
-    """0..n-1 in parts of which each may be had as Python objects at once."""
-    return (range(start, min(start + _PIECE, n)) for start in range(0, n, _PIECE))
+def parts(n: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most ``size`` among ``n``.
+
+    Examples
+    --------
+    >>> list(parts(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 
-class Texts(Sequence[str]):
+def pieces(n: int) -> Iterator[slice]:
+    """Parts of ``n`` rows of which each may be had as Python objects at once."""
+    return parts(n, _PIECE)
+
+
+class Made(Sequence[T]):
+    """A sequence whose items are made when they are asked for, by `item`; a slice is a list of them."""
+
+    @abc.abstractmethod
+    def item(self, i: int) -> T:
+        """The one at a place."""
+
+    @overload
+    def __getitem__(self, i: int) -> T: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[T]: ...
+    def __getitem__(self, i: int | slice) -> T | Sequence[T]:
+        if isinstance(i, slice):
+            return [self.item(j) for j in range(*i.indices(len(self)))]
+        return self.item(i)
+
+
+class Texts(Made[str]):
     """Texts, one after another in UTF-8 (surrogates as they are), and where each ends.
 
     Parameters
@@ -57,13 +88,8 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[str]: ...
-    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
+    def item(self, i: int) -> str:
+        """The one at a place."""
         if not -len(self) <= i < len(self):
             raise IndexError(i)
         i %= len(self)
@@ -96,7 +122,7 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-class Codes(Sequence[str]):
+class Codes(Made[str]):
     """Texts of which few are different: a number for each row.
 
     Attributes
@@ -152,14 +178,10 @@ class Codes(Sequence[str]):
     def __len__(self) -> int:
         return len(self.codes)
 
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[str]: ...
-    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
-        if isinstance(i, slice):
-            return [self.values[code] for code in self.codes[i].tolist()]
+    def item(self, i: int) -> str:
+        """The one at a place."""
         return self.values[int(self.codes[i])]
 
     def __iter__(self) -> Iterator[str]:
-        return itertools.chain.from_iterable(self[part.start : part.stop] for part in pieces(len(self)))
+        codes = itertools.chain.from_iterable(self.codes[part].tolist() for part in pieces(len(self)))
+        return map(self.values.__getitem__, codes)

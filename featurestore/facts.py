@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
-from featurestore.columns import Codes
+from featurestore.columns import Codes, Made
 
 __all__ = ["FactColumns", "Facts"]
 
@@ -24,7 +23,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class FactColumns(Sequence[Facts]):
+class FactColumns(Made[Facts]):
     """The facts of many files, in their order.
 
     Examples
@@ -57,11 +56,6 @@ class FactColumns(Sequence[Facts]):
     def __len__(self) -> int:
         return len(self.label)
 
-    @overload
-    def __getitem__(self, i: int) -> Facts: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[Facts]: ...
-    def __getitem__(self, i: int | slice) -> Facts | Sequence[Facts]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
+    def item(self, i: int) -> Facts:
+        """The one at a place."""
         return Facts(self.label[i], self.character[i], self.series[i])

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
-from featurestore.columns import Codes, pieces
+from featurestore.columns import Codes, Made, pieces
 from featurestore.dataset import COLUMNS, DatasetRow, QuarantineRow, cell, write_cells
 from featurestore.duplicates import UnionFind, near_duplicate_clusters
 from featurestore.errors import DataError, LabelConflict
 from featurestore.files import atomic_file, buffered
 from featurestore.metadata import escape_path
-from featurestore.rows import runs
+from featurestore.rows import runs, unpack_keys
 from featurestore.seen import FORMATS
 from featurestore.split import SPLITS, assign_splits
 
@@ -42,7 +42,7 @@ LARGE_CLUSTER = 20
 
 
 @dataclass(frozen=True)
-class DatasetRows(Sequence[DatasetRow]):
+class DatasetRows(Made[DatasetRow]):
     """The rows of the data set by columns, ascending by key; a row is made when it is asked for.
 
     Attributes
@@ -67,13 +67,8 @@ class DatasetRows(Sequence[DatasetRow]):
     def __len__(self) -> int:
         return len(self.files)
 
-    @overload
-    def __getitem__(self, i: int) -> DatasetRow: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[DatasetRow]: ...
-    def __getitem__(self, i: int | slice) -> DatasetRow | Sequence[DatasetRow]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
+    def item(self, i: int) -> DatasetRow:
+        """The one at a place."""
         one = self.seen[int(self.files[i])]
         width, height = one.size
         return DatasetRow(
@@ -96,25 +91,23 @@ class DatasetRows(Sequence[DatasetRow]):
         """What dataset.csv has of each row (`featurestore.dataset.COLUMNS`), made a column at a time."""
         import numpy as np
 
-        columns = self.label, self.group, self.character, self.series, self.cluster
+        columns = self.label, self.group, self.character, self.series, self.cluster, self.split
         texts = [(column.codes, [cell(text) for text in column.values]) for column in columns]
-        for part in pieces(len(self)):
-            here = slice(part.start, part.stop)
+        for here in pieces(len(self)):
             rows = self.seen.rows[self.files[here]]
             n_pixels = rows["width"].astype(np.int64) * rows["height"]
-            key = rows["sha256"].tobytes().hex()
-            label, group, character, series, cluster = (
+            label, group, character, series, cluster, split = (
                 [cells[code] for code in codes[here].tolist()] for codes, cells in texts
             )
             yield from zip(
-                (key[i : i + 64] for i in range(0, len(key), 64)),
+                unpack_keys(rows["sha256"]),
                 (cell(escape_path(self.seen.files[i])) for i in self.files[here].tolist()),
                 label,
                 group,
                 character,
                 series,
                 cluster,
-                self.split[here],
+                split,
                 rows["width"].tolist(),
                 rows["height"].tolist(),
                 (FORMATS[code] for code in rows["format"].tolist()),
@@ -223,8 +216,7 @@ def _groups(by_key: _ByKey, owners: Codes, clusters: Sequence[int], key: Callabl
     sets = UnionFind(len(clusters), clusters)
     first: dict[int, int] = {}
     nobody = owners.code("")
-    for part in pieces(len(by_key.files)):
-        here = slice(part.start, part.stop)
+    for here in pieces(len(by_key.files)):
         for image, owner in zip(by_key.images[here].tolist(), owners.codes[here].tolist(), strict=True):
             if owner != nobody:
                 sets.join(first.setdefault(owner, image), image)

@@ -233,7 +233,7 @@ def _read(
 
     with ThreadPoolExecutor(options.workers or os.cpu_count()) as pool:
         for some in pieces(len(todo)):  # a future for each of millions would be as many objects
-            places = todo[some.start : some.stop].tolist()
+            places = todo[some].tolist()
             # in parts: a future for each picture would cost more than many a picture
             parts = [places[i : i + _PART] for i in range(0, len(places), _PART)]
             for part, found in zip(parts, pool.map(look, parts), strict=True):

@@ -5,10 +5,10 @@ Owns that of one file, and of many by columns. Refuses to read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
+from featurestore.columns import Made
 from featurestore.errors import ImageRejected, Reason
 from featurestore.rows import KEY_BYTES
 
@@ -66,7 +66,7 @@ def sighting_type() -> np.dtype[Any]:
     )  # fmt: skip
 
 
-class Sightings(Sequence[Seen]):
+class Sightings(Made[Seen]):
     """What reading each of some files showed; nothing, until it is put in.
 
     Parameters
@@ -124,13 +124,8 @@ class Sightings(Sequence[Seen]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, i: int) -> Seen: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[Seen]: ...
-    def __getitem__(self, i: int | slice) -> Seen | Sequence[Seen]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
+    def item(self, i: int) -> Seen:
+        """The one at a place."""
         row = self.rows[i]
         if row["reason"]:
             rejected = ImageRejected(Reason(_REASONS[row["reason"]]), self.details[i])

@@ -94,7 +94,7 @@ def _shrink(
     """Grey, then narrower, then lower; rounded to 8 bits in between. Rows side by side are one vector."""
     height, width = pixels.shape[0], pixels.shape[1]
     grey, narrow = np.zeros((width, _ROWS), np.int32), np.empty((height, SIDE), np.int32)
-    sums = np.empty(_ROWS, np.int32)
+    block = np.empty((SIDE, _ROWS), np.int32)
     for first in range(0, height, _ROWS):
         n_rows = min(_ROWS, height - first)
         for j in range(n_rows):
@@ -103,21 +103,24 @@ def _shrink(
                 red, green, blue = i32(pixels[y, x, 0]), i32(pixels[y, x, 1]), i32(pixels[y, x, 2])
                 luma = i32(19595) * red + i32(38470) * green + i32(7471) * blue
                 grey[x, j] = (luma + i32(32768)) >> i32(16)
+        _weigh(grey, lefts, n_across, across, block)
         for i in range(SIDE):
-            sums[:] = i32(_HALF)
-            for k in range(n_across[i]):
-                weight = across[i, k]
-                x = lefts[i] + k
-                for j in range(_ROWS):
-                    sums[j] = i32(sums[j] + i32(grey[x, j] * weight))
             for j in range(n_rows):
-                narrow[first + j, i] = min(max(sums[j] >> i32(_BITS), i32(0)), i32(255))
+                narrow[first + j, i] = block[i, j]
+    _weigh(narrow, tops, n_down, down, block)
+    small[:] = block
+
+
+@njit(cache=True, nogil=True)
+def _weigh(plane: I32, begins: I32, counts: I32, weights: I32, out: I32) -> None:
+    """Weighted sums of some rows of a plane, of as many columns as `out` has, rounded to 8 bits."""
     for i in range(SIDE):
+        sums = out[i]
         sums[:] = i32(_HALF)
-        for k in range(n_down[i]):
-            weight = down[i, k]
-            y = tops[i] + k
-            for x in range(SIDE):
-                sums[x] = i32(sums[x] + i32(narrow[y, x] * weight))
-        for x in range(SIDE):
-            small[i, x] = min(max(sums[x] >> i32(_BITS), i32(0)), i32(255))
+        for k in range(counts[i]):
+            weight = weights[i, k]
+            y = begins[i] + k
+            for x in range(len(sums)):
+                sums[x] = i32(sums[x] + i32(plane[y, x] * weight))
+        for x in range(len(sums)):
+            sums[x] = min(max(sums[x] >> i32(_BITS), i32(0)), i32(255))

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["MANY", "Imputed", "imputed", "in_double", "many", "parts", "row_blocks"]
+from featurestore.columns import parts
+
+__all__ = ["MANY", "Imputed", "imputed", "in_double", "many", "row_blocks"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,17 +33,6 @@ _COLUMNS: Final = 4
 def many(X: Any) -> bool:
     """Whether an array or a table is worked through in blocks."""
     return isinstance(X, np.ndarray | pd.DataFrame) and X.size > MANY
-
-
-def parts(n: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most ``size`` among ``n``.
-
-    Examples
-    --------
-    >>> list(parts(5, 2))
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 
 def row_blocks(X: Any) -> Iterator[Any]:
