@@ -3,7 +3,6 @@
 from featurestore import console
 
 console.pin_threads()
-console.keep_memory()
 
 import argparse  # noqa: E402
 import functools  # noqa: E402
@@ -97,6 +96,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from featurestore.params import load_params
 
     p = load_params()
+    console.keep_memory()  # of pictures, where a network learns
     module = _load(args.name)
     check_modules(args.name, module)
     print(
@@ -147,6 +147,7 @@ def _run(args: argparse.Namespace) -> int:
     extractor = recipe.build()
     root, cache = Path(p.data.root), RowCache(_cache_root())
     images = image_places(DATASET, root)
+    console.keep_memory()  # of pictures; what reading the table took is given back
     if args.shard is not None:
         _, report = compute_rows(
             extractor, part_of(images, args.shard), cache, root=root, max_pixels=p.data.max_pixels,
@@ -184,6 +185,7 @@ def _edit(_: argparse.Namespace) -> int:
     from featurestore.params import load_params
 
     p = load_params()
+    console.keep_memory()  # of pictures
     done = edit(
         {name: functools.partial(_build, p, name) for name in p.features},
         lambda: _load("design").build(**p.extractors["design"]),

@@ -25,7 +25,7 @@ from featurestore import plugins
 from featurestore.cache import RowCache
 from featurestore.columns import Made
 from featurestore.compaction import compact
-from featurestore.console import finishing
+from featurestore.console import finishing, give_memory_back
 from featurestore.dataset import Images
 from featurestore.elsewhere import Place, Reader
 from featurestore.errors import KyaraError
@@ -120,11 +120,9 @@ class _Rows:
         lacking = self.found.lacking()
         if not len(lacking):
             return
-        for rows in _previous(store, self.spec):
-            self.found.add(rows)
-        rows = self.found.rows_of(lacking)
-        if len(rows):
-            self.cache.commit(self.spec, rows, seen=self.seen)
+        n = sum(len(self.found.add(rows)) for rows in _previous(store, self.spec))
+        if n:
+            self.cache.commit(self.spec, self.found.rows_of(lacking), seen=self.seen)
 
     def keeper(self, spent: Spent, told: Callable[[float], None]) -> Keeper:
         """Commits batches and takes their rows; in any thread."""
@@ -246,6 +244,7 @@ def compute_rows(
 def _tidy(cache: RowCache, spec: FeatureSpec) -> None:
     """Merge segments where they are many."""
     if len(cache.segments(spec)) > _MANY_SEGMENTS:
+        give_memory_back()  # of pictures, and of rows that are written: merging takes as much once more
         compact(cache, cache.folder(spec))
 
 
@@ -327,6 +326,6 @@ def extract(
         tidy=False,
     )  # fmt: skip
     write_store(store, extractor.spec, rows)
-    del rows  # merging needs as much memory once more
+    del rows
     _tidy(cache, extractor.spec)
     return report

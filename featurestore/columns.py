@@ -1,6 +1,6 @@
 """Columns of text that take little more memory than their letters: tables may have millions of rows.
 
-Owns `Texts` (each its own) and `Codes` (few different ones): sequences of str, each made when it is asked
+Owns `Texts` (paths and URIs) and `Codes` (few different ones): sequences of str, each made when it is asked
 for. Refuses to know what the texts say.
 """
 
@@ -22,6 +22,11 @@ T = TypeVar("T")
 
 #: Rows of which Python objects are made at a time.
 _PIECE: Final = 2048
+#: What stands between a member and its archive.
+_ARCHIVE: Final = b"::"
+#: So many different shared parts there may be, and beyond these one for so many texts.
+_SHARED: Final = 256
+_TEXTS_A_PART: Final = 16
 
 
 def parts(n: int, size: int) -> Iterator[slice]:
@@ -58,7 +63,9 @@ class Made(Sequence[T]):
 
 
 class Texts(Made[str]):
-    """Texts, one after another in UTF-8 (surrogates as they are), and where each ends.
+    """Paths and URIs, one after another in UTF-8 (surrogates as they are).
+
+    What many share, the folder of a file or the archive of a member (``member::archive``), is there once.
 
     Parameters
     ----------
@@ -66,34 +73,59 @@ class Texts(Made[str]):
 
     Examples
     --------
-    >>> texts = Texts(["a", "", "キャラ"])
+    >>> texts = Texts(["a/b.png", "", "tar://c.png::/d.tar", "キャラ"])
     >>> len(texts), texts[2], list(texts)
-    (3, 'キャラ', ['a', '', 'キャラ'])
+    (4, 'tar://c.png::/d.tar', ['a/b.png', '', 'tar://c.png::/d.tar', 'キャラ'])
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._bytes = bytearray()
-        self._ends = array("q", [0])
+        self._own, self._ends = bytearray(), array("q", [0])
+        self._shared: list[bytes] = [b""]
+        self._which = array("i")
+        self._codes = {b"": 0}
         self.extend(texts)
 
     def extend(self, texts: Iterable[str]) -> None:
         """Add some at the end."""
         todo = iter(texts)
-        while piece := [_encoded(text) for text in itertools.islice(todo, _PIECE)]:
+        while piece := [self._divided(text) for text in itertools.islice(todo, _PIECE)]:
             self._ends.extend(
-                itertools.islice(itertools.accumulate(map(len, piece), initial=self._ends[-1]), 1, None)
+                itertools.islice(
+                    itertools.accumulate((len(own) for own, _ in piece), initial=self._ends[-1]), 1, None
+                )
             )
-            self._bytes += b"".join(piece)
+            self._own += b"".join([own for own, _ in piece])
+            self._which.extend(code for _, code in piece)
+
+    def _divided(self, text: str) -> tuple[bytes, int]:
+        """What is a text's own, and the number of what others may share."""
+        whole = text.encode("utf-8", "surrogatepass")
+        place = whole.find(_ARCHIVE)
+        if place >= 0:
+            own, shared = whole[:place], whole[place:]
+        else:
+            place = whole.rfind(b"/") + 1
+            own, shared = whole[place:], whole[:place]
+        code = self._codes.get(shared)
+        if code is None:
+            if len(self._shared) > _SHARED + len(self) // _TEXTS_A_PART:  # they take more than they save
+                return whole, 0
+            code = self._codes[shared] = len(self._shared)
+            self._shared.append(shared)
+        return own, code
+
+    def _whole(self, i: int) -> bytes | bytearray:
+        own, shared = self._own[self._ends[i] : self._ends[i + 1]], self._shared[self._which[i]]
+        return own + shared if shared.startswith(_ARCHIVE) else shared + own
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self._which)
 
     def item(self, i: int) -> str:
         """The one at a place."""
         if not -len(self) <= i < len(self):
             raise IndexError(i)
-        i %= len(self)
-        return self._bytes[self._ends[i] : self._ends[i + 1]].decode("utf-8", "surrogatepass")
+        return self._whole(i % len(self)).decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))
@@ -109,17 +141,12 @@ class Texts(Made[str]):
         import numpy as np
         import xxhash
 
-        view, ends = memoryview(self._bytes), self._ends
-        spans = (view[ends[i] : ends[i + 1]] for i in range(len(self)))
+        spans = map(self._whole, range(len(self)))
         hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, spans), np.uint64, len(self))
         order = np.argsort(hashes, kind="stable")
         alike = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
         twice = ((order[i], order[i + 1]) for i in alike.tolist())  # but for a chance in many millions
         return min((int(j) for i, j in twice if self[i] == self[j]), default=None)
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 class Codes(Made[str]):

@@ -25,6 +25,7 @@ __all__ = [
     "command_parser",
     "dispatch",
     "finishing",
+    "give_memory_back",
     "keep_memory",
     "pin_threads",
     "run",
@@ -73,14 +74,26 @@ def keep_memory(largest_bytes: int = 32 << 20) -> None:
     largest_bytes : int
         A single array that is larger goes back when it is freed.
     """
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, largest_bytes)
         mallopt(_TRIM_THRESHOLD, _MAY_BE_FREE)
+
+
+def give_memory_back() -> None:
+    """Let what is free now go back to the system, `keep_memory` or not, where the C library is glibc."""
+    malloc_trim = _of_glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of its own, which no other C library has."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 def command_parser(

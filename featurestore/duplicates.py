@@ -11,17 +11,22 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from featurestore.columns import parts
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     Hashes = npt.NDArray[np.uint64]
+    Places = npt.NDArray[np.int32]
 
 __all__ = ["UnionFind", "near_duplicate_clusters", "perceptual_hash", "quick_hash"]
 
 _BITS = 64
 #: So many hashes are compared at once, each with each.
 _FEW = 64
+#: Hashes that are compared with those after them at a time: what that takes besides stays small.
+_AT_ONCE = 1 << 14
 
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
@@ -112,25 +117,41 @@ def near_duplicate_clusters(hashes: Sequence[int] | Hashes, distance: int | None
 
     if distance is None or not len(hashes):
         return UnionFind(len(hashes)).roots()
-    unique, representative, which = np.unique(
-        np.asarray(hashes, dtype=np.uint64), return_index=True, return_inverse=True
-    )
-    sets = UnionFind(len(hashes), representative[which])
+    sets, unique, members = _equals(np.asarray(hashes, dtype=np.uint64))
     edges = np.linspace(0, _BITS, distance + 2).astype(int)
     for low, high in itertools.pairwise(edges):
-        band = (unique >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        bounds = np.flatnonzero(np.r_[True, band[order][1:] != band[order][:-1], True])
-        _join_near(unique[order], representative[order], bounds, distance, sets)
+        order, bounds = _by_band(unique, int(low), int(high))
+        _join_near(unique[order], members[order], bounds, distance, sets)
     return sets.roots()
 
 
+def _equals(hashes: Hashes) -> tuple[UnionFind, Hashes, Places]:
+    """Sets of equal hashes; the different hashes, ascending, and the first member of each one's set."""
+    import numpy as np
+
+    order = np.argsort(hashes, kind="stable").astype(np.int32)
+    ascending = hashes[order]
+    is_first = np.r_[True, ascending[1:] != ascending[:-1]]
+    members, first = order[is_first], np.empty_like(order)
+    first[order] = members[np.cumsum(is_first, dtype=np.int32) - 1]
+    return UnionFind(len(hashes), array("i", first.tobytes())), ascending[is_first], members
+
+
+def _by_band(hashes: Hashes, low: int, high: int) -> tuple[Places, npt.NDArray[np.intp]]:
+    """Positions that put some of their bits in ascending order, and where those change, from 0 to the end."""
+    import numpy as np
+
+    mask = (1 << (high - low)) - 1
+    band = hashes >> np.uint64(low)
+    band &= np.uint64(mask)
+    band = band.astype(np.min_scalar_type(mask))
+    order = np.argsort(band, kind="stable").astype(np.int32)
+    band = band[order]
+    return order, np.flatnonzero(np.r_[True, band[1:] != band[:-1], True])
+
+
 def _join_near(
-    hashes: Hashes,
-    members: npt.NDArray[np.intp],
-    bounds: npt.NDArray[np.intp],
-    distance: int,
-    sets: UnionFind,
+    hashes: Hashes, members: Places, bounds: npt.NDArray[np.intp], distance: int, sets: UnionFind
 ) -> None:
     """Join hashes that are near each other and between the same bounds."""
     import numpy as np
@@ -138,16 +159,17 @@ def _join_near(
     sizes = np.diff(bounds)
     for start, size in zip(bounds[:-1][sizes > _FEW].tolist(), sizes[sizes > _FEW].tolist(), strict=True):
         _join_many(hashes[start : start + size], members[start : start + size], distance, sets)
-    end = np.repeat(np.where(sizes > _FEW, 0, bounds[1:]), sizes)
-    left = np.arange(len(hashes))
-    for step in range(1, _FEW):
-        left = left[left + step < end[left]]
-        near = left[np.bitwise_count(hashes[left] ^ hashes[left + step]) <= distance]
-        for i, j in zip(members[near].tolist(), members[near + step].tolist(), strict=True):
-            sets.join(i, j)
+    end = np.repeat(np.where(sizes > _FEW, 0, bounds[1:]).astype(np.int32), sizes)
+    for part in parts(len(hashes), _AT_ONCE):
+        left = np.arange(part.start, part.stop)
+        for step in range(1, _FEW):
+            left = left[left + step < end[left]]
+            near = left[np.bitwise_count(hashes[left] ^ hashes[left + step]) <= distance]
+            for i, j in zip(members[near].tolist(), members[near + step].tolist(), strict=True):
+                sets.join(i, j)
 
 
-def _join_many(hashes: Hashes, members: npt.NDArray[np.intp], distance: int, sets: UnionFind) -> None:
+def _join_many(hashes: Hashes, members: Places, distance: int, sets: UnionFind) -> None:
     """Join those of many hashes that are near each other; what is one set already is not looked at again."""
     import numpy as np
 

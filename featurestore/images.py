@@ -4,9 +4,9 @@ Conventions: EXIF orientation is applied; transparency lies over neutral grey (1
 scaled to 8; CMYK, palette and grey become RGB; of an animation the first frame counts; colour
 profiles are ignored. Byte and pixel caps are checked before a pixel is decoded.
 
-Pillow reads every header and has the last word on every file. The pixels of a plain JPEG come from
-simplejpeg, which is faster and, being strict, decodes what has no flaw; both are libjpeg-turbo with the
-accurate DCT and smooth upsampling, so that the pixels are the same. Whatever else there is, Pillow decodes.
+A plain JPEG, whose header holds nothing that Pillow would take to heart, is decoded by simplejpeg, which is
+faster and, being strict, decodes what has no flaw; both are libjpeg-turbo with the accurate DCT and smooth
+upsampling, so that the pixels are the same. Whatever else there is, Pillow decodes, and it alone turns away.
 
 Refuses to know where an image is used. Change what it gives for the same bytes and
 `featurestore.spec.DECODER_VERSION` must move.
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurestore.errors import ImageRejected, Reason
-from featurestore.markers import check_structure, quality_of
+from featurestore.markers import check_structure, plain_header, quality_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _NEUTRAL_GREY = 128
 _ORIENTATION = 0x0112
 _STRIP_PIXELS = 1 << 20
-#: Of a JPEG's header, what may turn its pixels or give them another meaning.
-_SPECIAL = frozenset(("exif", "xmp", "transparency", "mp"))
 _BOMB = f"more than {MAX_PIXELS} px, which is beyond any data.max_pixels"
 _NOTHING = "a link to nothing, or gone"
 #: Everything that Pillow was seen to raise, or says that it raises, for bytes that are damaged.
@@ -175,16 +173,39 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     ImageRejected
         With the reason; nothing else is ever raised for bad bytes.
     """
-    return _decoded(_opened(data), data, max_pixels)
+    if not data:
+        raise ImageRejected(Reason.EMPTY, "zero bytes")
+    check_structure(data)
+    return _plain_jpeg(data, max_pixels) or _decoded(_opened(data), max_pixels)
+
+
+def _plain_jpeg(data: bytes, max_pixels: int) -> Picture | None:
+    """A plain JPEG without a flaw; None for any other file, and for what may be turned away."""
+    header = plain_header(data)
+    if header is None:
+        return None
+    width, height, n_channels, tables = header
+    if width * height > max_pixels or min(width, height) < MIN_SIDE_PX:
+        return None
+    import simplejpeg
+
+    try:  # the defaults are the accurate DCT and smooth upsampling, and no tolerance
+        pixels = simplejpeg.decode_jpeg(data, "RGB" if n_channels == 3 else "GRAY")
+    except ValueError:
+        return None
+    if pixels.shape[:2] != (height, width):
+        return None
+    if n_channels == 1:
+        import numpy as np
+
+        pixels = np.repeat(pixels, 3, axis=2)
+    return Picture(pixels, width, height, "jpeg", quality_of(tables))
 
 
 def _opened(data: bytes) -> Image.Image:
     """The header is read, and not a pixel."""
     from PIL import Image, UnidentifiedImageError
 
-    if not data:
-        raise ImageRejected(Reason.EMPTY, "zero bytes")
-    check_structure(data)
     try:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -195,7 +216,7 @@ def _opened(data: bytes) -> Image.Image:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None
 
 
-def _decoded(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
+def _decoded(image: Image.Image, max_pixels: int) -> Picture:
     from PIL import Image
 
     width, height = image.size
@@ -205,9 +226,6 @@ def _decoded(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
         raise ImageRejected(Reason.TOO_SMALL, f"{width}x{height} px; each side needs {MIN_SIDE_PX}")
     quality = quality_of(getattr(image, "quantization", None))
     kind = str(image.format).lower()
-    plain = _plain_jpeg(image, data)
-    if plain is not None:
-        return Picture(plain, width, height, kind, quality)
     try:
         image.load()
         image = _upright(image)  # nothing else holds the one that lies: its memory is given back
@@ -219,23 +237,6 @@ def _decoded(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
     except _DAMAGE as error:
         raise ImageRejected(Reason.CORRUPT, _short(error)) from None
     return Picture(pixels, image.width, image.height, "jpeg" if kind == "mpo" else kind, quality)
-
-
-def _plain_jpeg(image: Image.Image, data: bytes) -> npt.NDArray[np.uint8] | None:
-    """Pixels of a JPEG in grey or YCbCr without Exif and without a flaw; None for any other file."""
-    if image.format != "JPEG" or image.mode not in ("RGB", "L") or image.info.keys() & _SPECIAL:
-        return None
-    import numpy as np
-    import simplejpeg
-
-    try:  # the defaults are the accurate DCT and smooth upsampling, and no tolerance
-        pixels = simplejpeg.decode_jpeg(data, "RGB" if image.mode == "RGB" else "GRAY")
-    except ValueError:
-        return None
-    width, height = image.size
-    if pixels.shape[:2] != (height, width):
-        return None
-    return pixels if image.mode == "RGB" else np.repeat(pixels, 3, axis=2)
 
 
 def _short(error: BaseException) -> str:

@@ -220,7 +220,7 @@ def _groups(by_key: _ByKey, owners: Codes, clusters: Sequence[int], key: Callabl
         for image, owner in zip(by_key.images[here].tolist(), owners.codes[here].tolist(), strict=True):
             if owner != nobody:
                 sets.join(first.setdefault(owner, image), image)
-    roots = np.array(sets.roots())
+    roots = np.array(sets.roots(), np.int64)  # 32 bits would not do for a root times an owner
     owned, n = owners.codes != nobody, len(owners.values)
     names: dict[int, list[str]] = {}
     for pair in np.unique(roots[by_key.images[owned]] * n + owners.codes[owned]).tolist():
@@ -284,7 +284,7 @@ def _grouped(scanned: Scan, options: IndexOptions) -> tuple[DatasetRows, str]:
         series=by_key.merged(facts.series),
         group=groups,
         cluster=_named_clusters(clusters, key),
-        split=Codes.of(assign_splits(label, groups, shares, method=options.method, seed=options.seed)),
+        split=assign_splits(label, groups, shares, method=options.method, seed=options.seed),
     )
     return images, split_kind(options.group, len(images), len(images) - n_owned)
 

@@ -1,4 +1,4 @@
-"""What Pillow does not ask of a file before it decodes it; and the quality a JPEG was saved with.
+"""What Pillow does not ask of a file before it decodes it; a plain JPEG's header, and the quality it has.
 
 Owns the chunks of PNG and the markers and tables of JPEG. Refuses to know pixels.
 """
@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from featurestore.errors import ImageRejected, Reason
 
-__all__ = ["MAX_EXIF_SEGMENTS", "MAX_SCANS", "MAX_TEXT_BYTES", "check_structure", "quality_of"]
+__all__ = [
+    "MAX_EXIF_SEGMENTS",
+    "MAX_SCANS",
+    "MAX_TEXT_BYTES",
+    "PlainHeader",
+    "check_structure",
+    "plain_header",
+    "quality_of",
+]
 
 #: Scans of a JPEG; ten are usual. Each is a pass over all pixels and may take 75 bytes, so that a
 #: small file would take hours. libjpeg-turbo's own fuzzers stop here too.
@@ -28,6 +38,13 @@ _SCAN, _APP1, _END = 0xDA, 0xE1, 0xD9
 # Not a stuffed FF 00, and none of those that stand alone: FF 01 and the restarts FF D0 to D7.
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 _COUNTED = re.compile(rb"\xff(?:\xda|\xe1..Exif\0\0)", re.DOTALL)
+
+_SEGMENT, _FRAME = struct.Struct(">HH"), struct.Struct(">BHHB")
+_TABLES, _SCAN_STARTS, _FRAMES = 0xFFDB, 0xFFDA, (0xFFC0, 0xFFC2)  # frames: baseline, progressive
+#: Huffman tables, restart interval, comment, and the APPn that mean nothing to Pillow.
+_SKIPPED = frozenset((0xFFC4, 0xFFDD, 0xFFFE, *range(0xFFE3, 0xFFED), 0xFFEF))
+#: APPn that do not change what Pillow gives, if they begin like this and are not shorter.
+_KNOWN = {0xFFE0: (b"JFIF\0", 16), 0xFFE2: (b"ICC_PROFILE\0", 16), 0xFFEE: (b"Adobe", 14)}
 
 # Luminance quantisation table of ITU-T T.81 Annex K.1, in the order that Pillow reports (row by row).
 _K1 = (
@@ -79,6 +96,51 @@ def _check_markers(data: bytes) -> None:
             raise ImageRejected(Reason.CORRUPT, f"more than {MAX_SCANS} scans")
         if n_exif > MAX_EXIF_SEGMENTS:
             raise ImageRejected(Reason.CORRUPT, f"Exif in more than {MAX_EXIF_SEGMENTS} segments")
+
+
+class PlainHeader(NamedTuple):
+    """What a plain JPEG declares: pixels across and down, 1 channel or 3, quantisation tables by number."""
+
+    width: int
+    height: int
+    n_channels: int
+    tables: Mapping[int, bytes]
+
+
+def plain_header(data: bytes) -> PlainHeader | None:
+    """Of a JPEG of 8 bits, in grey or colour, without Exif, XMP or further pictures; None of any other file.
+
+    Where there is one, Pillow would open the file with this size, mode and tables, and with nothing to turn.
+    It takes several times as long to, and no other thread may run Python meanwhile.
+    """
+    if not data.startswith(_JPEG):
+        return None
+    place, frame = len(_JPEG), None
+    tables: dict[int, bytes] = {}
+    while place + 4 <= len(data):
+        marker, length = _SEGMENT.unpack_from(data, place)
+        body, place = place + _SEGMENT.size, place + 2 + length
+        if length < 2 or place > len(data):
+            return None
+        if marker == _TABLES:
+            while body < place:
+                tables[data[body]] = data[body + 1 : body + 65]
+                body += 65
+            if body != place or max(tables, default=0) > 3:  # 16 bits an entry, or no such table
+                return None
+        elif marker in _FRAMES:
+            if frame is not None or length < 2 + _FRAME.size:
+                return None
+            bits, height, width, n_channels = frame = _FRAME.unpack_from(data, body)
+            if bits != 8 or n_channels not in (1, 3) or length != 2 + _FRAME.size + 3 * n_channels:
+                return None
+        elif marker == _SCAN_STARTS:
+            return None if frame is None else PlainHeader(width, height, n_channels, tables)
+        elif marker not in _SKIPPED:
+            begin, least = _KNOWN.get(marker, (b"", 1 << 16))
+            if length < least or not data.startswith(begin, body):
+                return None
+    return None
 
 
 def quality_of(tables: Mapping[int, Sequence[int]] | None) -> int | None:

@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test")
 
 def assign_splits(
     labels: Sequence[str], groups: Sequence[str], shares: Mapping[str, float], *, method: str, seed: int
-) -> list[str]:
+) -> Codes:
     """Which split each image belongs to.
 
     Parameters
@@ -48,7 +48,7 @@ def assign_splits(
         of_group = [_by_hash(name, shares, seed) for name in names]
     else:
         of_group = _stratified(_coded(labels).ranked()[1], group_of, shares, seed)
-    splits = [of_group[g] for g in group_of.tolist()]
+    splits = Codes.of(of_group).taken(group_of)
     check_splits(labels, groups, splits)
     return splits
 

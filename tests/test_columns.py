@@ -23,6 +23,22 @@ def test_texts_are_the_list_that_they_were_made_of() -> None:
     assert list(texts) == [*many, "more"]
 
 
+@pytest.mark.parametrize(
+    ("many", "share"),
+    [
+        ([f"tar://{i % 7}/{i}.png::/shards/{i // 100}.tar" for i in range(5000)], 0.6),
+        ([f"images/hero/{i}.png" for i in range(5000)], 0.5),
+        ([f"/folders/{i}/of.png" for i in range(5000)], 1),
+        (["::", "::/a", "a::", "a/b::c/d::e", "/", "//", "a/", "/a", "tar://::"] * 3, 0.5),
+    ],
+)
+def test_what_texts_share_is_kept_once(many: list[str], share: float) -> None:
+    texts = Texts(many)
+    assert list(texts) == many
+    assert len(texts._own) <= share * sum(map(len, many))
+    assert len(texts._shared) <= 257 + len(many) // 16, "where nothing is shared it costs little"
+
+
 def test_the_first_text_that_stands_twice_is_found() -> None:
     assert Texts(ODD).first_repeated() == 7
     assert Texts(ODD[:7]).first_repeated() is None

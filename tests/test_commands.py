@@ -367,3 +367,26 @@ with ThreadPoolExecutor(2) as pool:
 @pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="of glibc alone")
 def test_memory_of_pictures_stays_with_the_process() -> None:
     assert faults("console.keep_memory()") < 2_000  # else ten thousand and more
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="of glibc alone")
+def test_memory_that_was_kept_can_be_given_back() -> None:
+    script = """
+from featurestore import console
+console.keep_memory()
+import numpy as np
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+held = [np.ones(200_000, np.uint8) for _ in range(200)]
+last = held[-1]
+full = resident()
+del held
+kept = resident()
+console.give_memory_back()
+print(full, kept, resident())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    full, kept, back = map(int, done.stdout.split())
+    assert full - kept < 4_000 < 30_000 < kept - back, "of 40 MB"
