@@ -90,7 +90,13 @@ check: setup-all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup-all $(VENV)/bench/.done
+bench: setup-all data $(VENV)/bench/.done
+	$(BIN)/dvc repro --quiet
+	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/leaderboard.py
+	$(BIN)/python benchmarks/predict.py
+	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/crop.py --n 60
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/listing.py
@@ -102,12 +108,6 @@ bench: setup-all $(VENV)/bench/.done
 	$(BIN)/python benchmarks/stores.py --million
 	$(BIN)/python benchmarks/heads.py --million
 	$(BIN)/python benchmarks/study.py
-	$(BIN)/dvc repro --quiet
-	$(BIN)/python benchmarks/commands.py
-	$(BIN)/python benchmarks/leaderboard.py
-	$(BIN)/python benchmarks/predict.py
-	$(BIN)/python benchmarks/report.py
-	$(BIN)/python benchmarks/crop.py --n 60
 	$(BIN)/python benchmarks/table.py
 
 lock: | $(BIN)/uv
