@@ -154,7 +154,8 @@ class Sized:
 
     def once(self) -> dict[str, Took]:
         """From an empty cache: cold, with nothing to do, with 1% more."""
-        shutil.rmtree(self.study.folder / "cache")
+        for made in ("cache", "features"):
+            shutil.rmtree(self.study.folder / made, ignore_errors=True)
         (self.study.folder / "dataset.csv").unlink()
         write_manifest(self.manifest, self.few)
         time.sleep(2.1)  # a file as young as this is hashed again at the next look

@@ -65,7 +65,9 @@ def _index(args: argparse.Namespace) -> int:
     quarantine = scanned.quarantine
     scan.write_quarantine(quarantine, RESULTS / "quarantine.csv")
     scan.check_quarantine(quarantine, len(scanned.seen), p.data.quarantine_limit)
+    console.give_memory_back()  # of pictures
     made = index.build_index(scanned, options)
+    console.give_memory_back()  # what looking for near-duplicates took
     index.write_index(made, dataset=DATASET, summary=RESULTS / "data.json")
     s = made.summary
     labels = ", ".join(f"{one['images']} {one['label']}" for one in s["labels"])

@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: Rows of which Python objects are made at a time.
 _PIECE: Final = 2048
 #: What stands between a member and its archive.
-_ARCHIVE: Final = b"::"
+_ARCHIVE: Final = "::"
 #: So many different shared parts there may be, and beyond these one for so many texts.
 _SHARED: Final = 256
 _TEXTS_A_PART: Final = 16
@@ -80,43 +80,39 @@ class Texts(Made[str]):
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._own, self._ends = bytearray(), array("q", [0])
-        self._shared: list[bytes] = [b""]
-        self._which = array("i")
-        self._codes = {b"": 0}
+        self._shared, self._which = [(b"", b"")], array("i")  # what stands before and after a text's own
+        self._codes: dict[tuple[str, str], int] = {("", ""): 0}
         self.extend(texts)
 
     def extend(self, texts: Iterable[str]) -> None:
         """Add some at the end."""
         todo = iter(texts)
-        while piece := [self._divided(text) for text in itertools.islice(todo, _PIECE)]:
+        while piece := list(itertools.islice(todo, _PIECE)):
+            own, which = zip(*map(self._divided, piece), strict=True)
             self._ends.extend(
-                itertools.islice(
-                    itertools.accumulate((len(own) for own, _ in piece), initial=self._ends[-1]), 1, None
-                )
+                itertools.islice(itertools.accumulate(map(len, own), initial=self._ends[-1]), 1, None)
             )
-            self._own += b"".join([own for own, _ in piece])
-            self._which.extend(code for _, code in piece)
+            self._own += b"".join(own)
+            self._which.extend(which)
 
     def _divided(self, text: str) -> tuple[bytes, int]:
         """What is a text's own, and the number of what others may share."""
-        whole = text.encode("utf-8", "surrogatepass")
-        place = whole.find(_ARCHIVE)
-        if place >= 0:
-            own, shared = whole[:place], whole[place:]
+        if _ARCHIVE in text:
+            own, mark, shared = text.partition(_ARCHIVE)
         else:
-            place = whole.rfind(b"/") + 1
-            own, shared = whole[place:], whole[:place]
-        code = self._codes.get(shared)
+            shared, mark, own = text.rpartition("/")
+        code = self._codes.get((mark, shared))
         if code is None:
             if len(self._shared) > _SHARED + len(self) // _TEXTS_A_PART:  # they take more than they save
-                return whole, 0
-            code = self._codes[shared] = len(self._shared)
-            self._shared.append(shared)
-        return own, code
+                return _encoded(text), 0
+            code = self._codes[mark, shared] = len(self._shared)
+            sides = ("", mark + shared) if mark == _ARCHIVE else (shared + mark, "")
+            self._shared.append((_encoded(sides[0]), _encoded(sides[1])))
+        return _encoded(own), code
 
-    def _whole(self, i: int) -> bytes | bytearray:
-        own, shared = self._own[self._ends[i] : self._ends[i + 1]], self._shared[self._which[i]]
-        return own + shared if shared.startswith(_ARCHIVE) else shared + own
+    def _whole(self, i: int) -> bytes:
+        before, after = self._shared[self._which[i]]
+        return before + self._own[self._ends[i] : self._ends[i + 1]] + after
 
     def __len__(self) -> int:
         return len(self._which)
@@ -147,6 +143,10 @@ class Texts(Made[str]):
         alike = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
         twice = ((order[i], order[i + 1]) for i in alike.tolist())  # but for a chance in many millions
         return min((int(j) for i, j in twice if self[i] == self[j]), default=None)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 class Codes(Made[str]):
