@@ -18,7 +18,7 @@ help:
 	@echo "make back          undo an experiment: params, results and data as they are in the last commit"
 	@echo "make test          set up and run every test but the slow ones; make test-all runs those too"
 	@echo "make check         ruff, mypy, import-linter"
-	@echo "make bench         benchmarks, as ratios side by side"
+	@echo "make bench         every benchmark, as ratios side by side: some two hours; stopped, it goes on where it was"
 	@echo "make compare-lock  how far this machine's results lie from the committed ones"
 	@echo "make lock          compile requirements/*.lock anew"
 	@echo "make clean         remove the environment and everything that can be made again"
@@ -92,23 +92,7 @@ check: setup-all
 
 bench: setup-all data $(VENV)/bench/.done
 	$(BIN)/dvc repro --quiet
-	$(BIN)/python benchmarks/commands.py
-	$(BIN)/python benchmarks/predict.py
-	$(BIN)/python benchmarks/report.py
-	$(BIN)/python benchmarks/crop.py --n 60
-	$(BIN)/python benchmarks/design.py
-	$(BIN)/python benchmarks/throughput.py
-	$(BIN)/python benchmarks/listing.py
-	$(BIN)/python benchmarks/manifest.py
-	$(BIN)/python benchmarks/extract.py
-	$(BIN)/python benchmarks/dataloader.py
-	$(BIN)/python benchmarks/engines.py
-	$(VENV)/bench/bin/python benchmarks/stores.py
-	$(BIN)/python benchmarks/stores.py --million
-	$(BIN)/python benchmarks/leaderboard.py
-	$(BIN)/python benchmarks/heads.py --million
-	$(BIN)/python benchmarks/study.py
-	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/all.py
 
 lock: | $(BIN)/uv
 	for name in core all bench; do \
