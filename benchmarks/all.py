@@ -2,7 +2,7 @@
 
     python benchmarks/all.py [--again]
 
-An hour and a half to two and a half on two cores, with nothing else on them: what shares the machine moves
+An hour and a half to three on two cores, with nothing else on them: what shares the machine moves
 the ratios too. Stopped, or ended by a benchmark that failed, it goes on with that one when it is run again at
 the same commit; ``--again`` begins with the first. Which ended is kept in build/benchmarks.json.
 """
