@@ -365,6 +365,33 @@ def test_another_head_runs_only_what_depends_on_it(repository: Repository) -> No
         r.run("git", "checkout", "-q", ".")
 
 
+def test_the_way_back_leads_to_the_last_commit_and_costs_no_picture(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """Also where the committed pictures and their outputs were never here before."""
+    author, storage = repository, tmp_path / "storage"
+    author.run("dvc", "remote", "add", "demo", str(storage))
+    author.run("git", "commit", "-qam", "storage")
+    author.run("dvc", "push", "-q", "-r", "demo", "data.dvc")
+    r = Repository(tmp_path / "clone of it", tmp_path / "rows")
+    author.run("git", "clone", "-q", ".", str(r.root))
+    back = (
+        "make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "-o", "setup", f"VENV={sys.prefix}", "back",
+    )  # fmt: skip
+
+    mine = draw(r.root, "hero", 99, 0)
+    r.change(model="xgb")
+    assert "data/ holds files that no commit has, and was left as it is" in r.run(*back, fails=True)
+    assert mine.is_file(), "a picture that nothing else has is not given up"
+
+    r.run("dvc", "add", "-q", "data")
+    r.run(*back)
+    assert not mine.exists()
+    assert len(list((r.root / "data").rglob("*.png"))) == 48
+    assert r.run("git", "status", "--porcelain") == ""
+    assert yaml.safe_load((r.root / "params.yaml").read_text())["model"] != "xgb"
+
+
 def test_the_tables_come_out_the_same_without_the_images(repository: Repository, tmp_path: Path) -> None:
     """The steps of docs/replication.md."""
     author, storage = repository, tmp_path / "storage"
