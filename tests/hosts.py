@@ -31,13 +31,13 @@ What it does is the first part of the path; ``N.EXT`` is a picture, the same for
     /torn-chunks/N.EXT          chunked, without its end
     /garbage/                   no HTTP                 /long-header/         a header of a megabyte
     /continue/                  100 Continue, for ever
-    /marked/MARK/N.EXT          noai noimageai none kyara-noai other-noai several tdm tdm0: a picture under such a
+    /marked/MARK/N.EXT          noai noimageai none kyara-noai other-noai several tdm tdm0 usage signal: a picture under such a
                                 header; endless where it means no
     /mislabelled/N.EXT          the picture as text/html
 
 Names: every ``*.images.test`` is this host (see `resolver`). ``robots-deny``, ``-part``, ``-kyara``, ``-other``,
-``-error``, ``-busy``, ``-forbidden``, ``-loop``, ``-vast``, ``-silent`` and ``-away`` ``.images.test`` have such a robots.txt;
-others have none.
+``-error``, ``-busy``, ``-forbidden``, ``-loop``, ``-vast``, ``-silent``, ``-away``, ``-signal`` and ``-usage`` ``.images.test``
+have such a robots.txt, ``tdm-all``, ``-part``, ``-free``, ``-page``, ``-deep``, ``-error`` and ``-hidden`` such a tdmrep.json; others have none.
 """
 
 from __future__ import annotations
@@ -83,7 +83,22 @@ ROBOTS = {
     "error": (500, ""),
     "busy": (429, ""),
     "forbidden": (403, "no"),
+    "signal": (200, "User-agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /\n"),
+    "usage": (
+        200,
+        "User-agent: *\nAllow: /\nContent-Usage: /elsewhere train-ai=n\nContent-Usage: /good train-ai=y\n",
+    ),
+    "tdm-hidden": (200, "User-agent: *\nDisallow: /.well-known/\n"),
     "vast": (200, "User-agent: *\nAllow: /\n" + "# nothing\n" * 60_000 + "Disallow: /\n"),
+}
+RESERVATIONS = {
+    "all": (200, '[{"location": "/", "tdm-reservation": 1, "tdm-policy": "https://example.org/policy"}]'),
+    "part": (200, '[{"location": "/", "tdm-reservation": 1}, {"location": "/good/*", "tdm-reservation": 0}]'),
+    "free": (200, '[{"location": "/", "tdm-reservation": 0}]'),
+    "page": (200, "<!DOCTYPE html><title>nothing here</title>"),
+    "deep": (200, "[" * 100_000),
+    "error": (500, ""),
+    "hidden": (200, '[{"location": "/", "tdm-reservation": 1}]'),  # below what robots.txt forbids
 }
 MARKS = {
     "noai": ["X-Robots-Tag: noai"],
@@ -94,6 +109,8 @@ MARKS = {
     "several": ["X-Robots-Tag: noindex", "X-Robots-Tag: otherbot: none", "X-Robots-Tag: noimageai"],
     "tdm": ["tdm-reservation: 1"],
     "tdm0": ["tdm-reservation: 0"],
+    "usage": ["Content-Usage: train-ai=n"],
+    "signal": ["Content-Signal: search=yes, ai-train=no"],
 }
 WELCOMING = ("other-noai", "tdm0")
 
@@ -392,6 +409,12 @@ async def _robots(asked: Asked) -> bool:
     return True
 
 
+async def _reservations(asked: Asked) -> None:
+    variant = asked.name.removesuffix(DOMAIN).removeprefix("tdm-")
+    status, text = RESERVATIONS.get(variant, (404, "no"))
+    await asked.answer(status, text.encode(), "Content-Type: application/json")
+
+
 class ImageHost:
     """The server, in a thread of its own.
 
@@ -511,6 +534,9 @@ class ImageHost:
         try:
             if path == "/robots.txt":
                 return await _robots(asked)
+            if path == "/.well-known/tdmrep.json":
+                await _reservations(asked)
+                return True
             call = BEHAVIOURS.get(parts[0])
             if call is None:
                 await asked.answer(404, b"no such behaviour")

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ROOT
-from hosts import DOMAIN, MARKS, ROBOTS, ImageHost, picture_bytes
+from hosts import DOMAIN, MARKS, RESERVATIONS, ROBOTS, ImageHost, picture_bytes
 
 from collection.fetching import pacing, rawfiles, sniffing
 from collection.fetching.addresses import Refused
@@ -30,6 +30,7 @@ from collection.fetching.body import BodyBroken, read_body
 from collection.fetching.download import Downloader
 from collection.fetching.optout import header_verdict
 from collection.fetching.pacing import Clock, Limits
+from collection.fetching.reservations import parse_reservations
 from collection.fetching.robots import MAX_BYTES, closest_rule, parse_robots
 from collection.fetching.urls import normalised
 from collection.records import Fetched
@@ -42,6 +43,7 @@ NAMES = [
     "b" + DOMAIN,
     "other" + DOMAIN,
     *(f"robots-{v}{DOMAIN}" for v in (*ROBOTS, "loop", "away")),
+    *(f"tdm-{v}{DOMAIN}" for v in RESERVATIONS),
 ]
 CAP = 1 << 20
 #: Waits little between tries, and long enough for a busy machine.
@@ -255,6 +257,7 @@ def test_headers_that_opt_out_end_the_download_before_its_body(
         ("kyara", "robots.txt: Disallow: /good"), ("error", "robots.txt unreachable: HTTP 500, 4 times"),
         ("busy", "robots.txt unreachable: HTTP 429, 4 times"), ("forbidden", ""), ("vast", ""), ("away", ""),
         ("loop", "robots.txt unreachable: redirect loop at "),
+        ("signal", "robots.txt: Content-Signal: ai-train=no"), ("usage", ""),
     ],
 )  # fmt: skip
 def test_robots_txt_is_heeded(variant: str, reason: str, outcome: Any, host: ImageHost) -> None:
@@ -265,6 +268,20 @@ def test_robots_txt_is_heeded(variant: str, reason: str, outcome: Any, host: Ima
         assert (fetched.opt_out.allowed, fetched.sha256) == (False, "")
     else:
         assert (fetched.reason, fetched.opt_out.reason) == ("", "none found")
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"),
+    [
+        ("all", "tdmrep.json: tdm-reservation: 1 for /"), ("part", ""), ("free", ""), ("page", ""), ("deep", ""),
+        ("error", ""), ("hidden", ""),
+    ],
+)  # fmt: skip
+def test_tdmrep_json_is_heeded(variant: str, reason: str, outcome: Any, host: ImageHost) -> None:
+    fetched = outcome[1][host.url("/good/41.png", name=f"tdm-{variant}{DOMAIN}")]
+    assert fetched.opt_out.reason == (reason or "none found")
+    assert fetched.reason == (f"not allowed: {reason}" if reason else "")
+    assert bool(fetched.sha256) != bool(reason)
 
 
 def test_a_record_is_one_line_and_only_kept_pictures_are_on_the_disk(outcome: Any) -> None:
@@ -326,7 +343,8 @@ def test_without_the_switch_for_tests_loopback_is_refused(tmp_path: Path, host: 
 
 
 def test_a_resolver_that_changes_its_mind_cannot_move_a_connection(tmp_path: Path, host: ImageHost) -> None:
-    answers = [["127.0.0.1"], ["127.0.0.1"], ["10.0.0.1"]]  # for robots.txt, the picture, and its second try
+    here = ["127.0.0.1"]
+    answers = [here, here, here, ["10.0.0.1"]]  # robots.txt, tdmrep.json, the picture, its second try
 
     async def rebinding(name: str, port: int) -> Sequence[str]:
         return answers.pop(0)
@@ -531,7 +549,7 @@ def test_caps_hold_to_the_byte() -> None:
 def test_a_long_robots_txt_is_cut_and_its_torn_line_left_out() -> None:
     start = b"User-agent: *\nDisallow: /no\n"
     data = start + b"#" * (MAX_BYTES - len(start) - 12) + b"\nDisallow: /yes"
-    assert [str(rule) for rule in parse_robots(data[:MAX_BYTES], "kyara")] == ["Disallow: /no"]
+    assert [str(rule) for rule in parse_robots(data[:MAX_BYTES], "kyara").rules] == ["Disallow: /no"]
 
 
 @pytest.mark.parametrize(
@@ -579,6 +597,60 @@ def test_tdm_reservation_is_one_or_nothing() -> None:
     assert header_verdict([("tdm-reservation", "0"), ("tdm-policy", "https://example.org/1")]).allowed
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("search=yes, ai-train=no", "ai-train=no"), ("AI-Train = No", "ai-train=no"), ("train-ai=n", "train-ai=n"),
+        ("bots=y, train-ai=y", ""), ("search=no", ""), ("xai-train=no", ""), ("ai-train=nobody", ""), ("", ""),
+        ("train-ai=y, train-ai=n", "train-ai=n"), ("ai-train=yes;x=1", ""),
+    ],
+)  # fmt: skip
+def test_content_usage_says_whether_to_learn_from_it(value: str, reason: str) -> None:
+    verdict = header_verdict([("content-usage", value)])
+    assert verdict.reason == (f"Content-Usage: {reason}" if reason else "none found")
+    assert verdict.allowed is not bool(reason)
+
+
+SIGNAL_CASES = [  # file, path, the signal that decides
+    ("User-agent: *\nContent-Signal: ai-train=no", "/a", "Content-Signal: ai-train=no"),
+    ("User-agent: other\nContent-Signal: ai-train=no\n\nUser-agent: *\nAllow: /", "/a", ""),
+    ("User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: kyara\nAllow: /", "/a", ""),
+    ("User-agent: *\nUser-agent: kyara\nContent-usage: train-ai=n", "/a", "Content-Usage: train-ai=n"),
+    ("User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: /a/ train-ai=y", "/a/b", "Content-Usage: train-ai=y"),
+    ("User-agent: *\nContent-Usage: /a train-ai=n", "/b", ""),
+    ("User-agent: *\nContent-Usage: /*.png$ train-ai=n", "/b/1.png", "Content-Usage: train-ai=n"),
+    ("Content-Signal: ai-train=no\nUser-agent: *\nAllow: /", "/a", ""),
+    ("User-agent: *\nContent-Signal:", "/a", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "path", "signal"), SIGNAL_CASES)
+def test_robots_txt_says_whether_to_learn_from_it(text: str, path: str, signal: str) -> None:
+    robots = parse_robots(text.encode(), "kyara")
+    assert str(closest_rule(robots.signals, path) or "") == signal
+    assert closest_rule(robots.rules, path) is None or closest_rule(robots.rules, path).allow  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "allowed"),
+    [
+        ('[{"location": "/", "tdm-reservation": 1}]', "/a", False),
+        ('[{"location": "/", "tdm-reservation": 0}]', "/a", True),
+        ('[{"location": "/", "tdm-reservation": 1}, {"location": "/a/*.png$", "tdm-reservation": 0}]', "/a/1.png", True),
+        ('[{"location": "/", "tdm-reservation": 1}, {"location": "/a/*.png$", "tdm-reservation": 0}]', "/b/1.png", False),
+        ('[{"location": "img/*", "tdm-reservation": "1"}]', "/img/1.png", False),
+        ('[{"location": "/img", "tdm-reservation": 1}]', "/a", True),
+        ('[{"location": "/", "tdm-reservation": true}]', "/a", False),
+        ('[{"location": "/", "tdm-reservation": [1]}, 5, {"location": 3, "tdm-reservation": 1}, null]', "/a", True),
+        ('{"location": "/", "tdm-reservation": 1}', "/a", True),
+        ("<html>", "/a", True), ("[" * 100_000, "/a", True), ("\ud800", "/a", True), ("", "/a", True),
+    ],
+)  # fmt: skip
+def test_tdmrep_json_reserves_paths(text: str, path: str, allowed: bool) -> None:
+    rule = closest_rule(parse_reservations(text.encode("utf-8", "surrogatepass")), path)
+    assert (rule is None or rule.allow) is allowed
+
+
 ROBOTS_CASES = [  # file, path, the rule that decides
     ("User-agent: *\nDisallow: /", "/a", "Disallow: /"),
     ("User-agent: *\nDisallow:", "/a", ""),
@@ -620,7 +692,7 @@ ROBOTS_CASES = [  # file, path, the rule that decides
 
 @pytest.mark.parametrize(("text", "path", "rule"), ROBOTS_CASES)
 def test_robots_txt_is_read_as_rfc_9309_says(text: str, path: str, rule: str) -> None:
-    assert str(closest_rule(parse_robots(text.encode(), "kyara"), path) or "") == rule
+    assert str(closest_rule(parse_robots(text.encode(), "kyara").rules, path) or "") == rule
 
 
 def test_no_robots_txt_takes_long() -> None:
@@ -628,7 +700,7 @@ def test_no_robots_txt_takes_long() -> None:
     rules = parse_robots(
         b"User-agent: *\n" + b"Disallow: /" + b"*a" * 10_000 + b"b$\n" + b"Disallow: /*x*y*z$\n" * 20_000,
         "kyara",
-    )
+    ).rules
     assert closest_rule(rules, "/" + "a" * 8000) is None
     assert time.monotonic() - start < 3
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from collection.fetching import rawfiles, sniffing
 from collection.fetching.addresses import AddressRefused, Refused, Resolver
 from collection.fetching.exchange import Exchange, Trail, Wanted
-from collection.fetching.optout import TOKEN, Robots
+from collection.fetching.optout import TOKEN, Origins
 from collection.fetching.pacing import Clock, Limits
 from collection.fetching.robots import MAX_BYTES
 from collection.fetching.urls import normalised, one_line
@@ -155,7 +155,7 @@ class Downloader:
 
 
 class _Run:
-    """What lives as long as one event loop: connections, turns, and what robots.txt said."""
+    """What lives as long as one event loop: connections, turns, and what sites said of themselves."""
 
     def __init__(self, settings: Downloader, transport: httpx.AsyncBaseTransport) -> None:
         self._settings = settings
@@ -166,7 +166,7 @@ class _Run:
             clock=settings.clock,
             rng=settings.rng,
         )
-        self._robots = Robots(self._robots_txt)
+        self._origins = Origins(self._of_an_origin)
         self._checking = asyncio.Semaphore(_N_CHECKING)
         self._writing = asyncio.Lock()
         self._wanted = Wanted(
@@ -203,15 +203,19 @@ class _Run:
             raise Refused(wrong)
 
     async def _permit(self, trail: Trail) -> None:
-        trail.opt_out = await self._robots.verdict(trail.url)
+        trail.opt_out = await self._origins.verdict(trail.url)
         if not trail.opt_out.allowed:
             raise Refused(f"not allowed: {trail.opt_out.reason}")
 
-    async def _robots_txt(self, url: str) -> bytes | Verdict:
-        """The file; nothing where the site has none; no to everything where nobody can say (RFC 9309)."""
+    async def _of_an_origin(self, url: str) -> bytes | Verdict:
+        """A file; nothing where the site has none; no to everything where nobody can say (RFC 9309)."""
         trail = Trail(url)
         wanted = Wanted(
-            accept="text/plain", max_wire_bytes=MAX_BYTES, max_bytes=MAX_BYTES, cut=True, heeds_opt_out=False
+            accept="text/plain,application/json;q=0.9",
+            max_wire_bytes=MAX_BYTES,
+            max_bytes=MAX_BYTES,
+            cut=True,
+            heeds_opt_out=False,
         )
         try:
             return await self._exchange.get(trail, wanted)
@@ -220,7 +224,7 @@ class _Run:
                 raise  # the host itself, and so every picture there
             if 400 <= trail.status < 500 and trail.status != _TOO_MANY:
                 return b""
-            return Verdict(False, one_line(f"robots.txt unreachable: {refused}"))
+            return Verdict(False, one_line(f"{url.rpartition('/')[2]} unreachable: {refused}"))
 
 
 def _cancelled_by_signals() -> list[BaseException]:

@@ -1,20 +1,25 @@
 """What a site says about being collected.
 
-Owns robots.txt per origin, the headers by which a site keeps its pictures out of collections
-(``X-Robots-Tag``, ``tdm-reservation``), and the name that we go by. Refuses to make requests itself.
+Owns robots.txt and tdmrep.json per origin, the headers by which a site keeps its pictures out of collections
+(``X-Robots-Tag``, ``tdm-reservation``, ``Content-Usage``), and the name that we go by. Refuses to make
+requests itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from collection.fetching.robots import Rule, closest_rule, parse_robots
+from collection.fetching.reservations import PATH as RESERVATIONS
+from collection.fetching.reservations import parse_reservations
+from collection.fetching.robots import Rule, closest_rule, parse_robots, training_signal
 from collection.fetching.urls import one_line, origin_of
 from collection.records import Verdict
 
-__all__ = ["TOKEN", "Robots", "header_verdict"]
+__all__ = ["TOKEN", "Origins", "header_verdict"]
+
+T = TypeVar("T")
 
 #: The product token that robots.txt and X-Robots-Tag call us by.
 TOKEN: Final = "kyara"
@@ -46,6 +51,10 @@ def header_verdict(headers: Iterable[tuple[str, str]]) -> Verdict:
                 return Verdict(False, f"X-Robots-Tag: {directive}")
         elif name.lower() == "tdm-reservation" and value.strip() == "1":
             return Verdict(False, "tdm-reservation: 1")
+        elif name.lower() in ("content-usage", "content-signal"):
+            signal = training_signal(value)
+            if signal and not signal[0]:
+                return Verdict(False, f"{name.title()}: {signal[1]}")
     return Verdict(True)
 
 
@@ -63,36 +72,56 @@ def _directive_against(value: str) -> str:
     return ""
 
 
-class Robots:
-    """The robots.txt of every origin that is met in a run, each asked for once.
+class Origins:
+    """What every origin that is met in a run says of itself: its robots.txt and tdmrep.json, asked for once.
 
     Parameters
     ----------
     fetch : callable
-        URL of a robots.txt -> its bytes, or a verdict on the whole origin where it cannot be had. What
+        URL of such a file -> its bytes, or a verdict on the whole origin where it cannot be had. What
         it raises reaches everybody who asks about that origin.
     """
 
     def __init__(self, fetch: Callable[[str], Awaitable[bytes | Verdict]]) -> None:
         self._fetch = fetch
-        self._rules: dict[str, asyncio.Task[tuple[Rule, ...] | Verdict]] = {}
+        self._files: dict[str, asyncio.Task[Any]] = {}
 
     async def verdict(self, url: str) -> Verdict:
         """Whether a normalised URL may be asked for."""
         import httpx
 
-        origin = origin_of(url)
-        if origin not in self._rules:
-            self._rules[origin] = asyncio.create_task(self._ask(origin))
-        rules = await asyncio.shield(self._rules[origin])
-        if isinstance(rules, Verdict):
-            return rules
-        path = httpx.URL(url).raw_path.decode("ascii")
-        rule = closest_rule(rules, path)
-        if rule is None or rule.allow or path == "/robots.txt":
+        origin, path = origin_of(url), httpx.URL(url).raw_path.decode("ascii")
+        robots = await self._file(f"{origin}/robots.txt", lambda data: parse_robots(data, TOKEN))
+        if isinstance(robots, Verdict):
+            return robots
+        if path == "/robots.txt":
             return Verdict(True)
-        return Verdict(False, one_line(f"robots.txt: {rule}"))
+        against = _against(robots.rules, path) or _against(robots.signals, path)
+        if against:
+            return Verdict(False, one_line(f"robots.txt: {against}"))
+        if _against(robots.rules, RESERVATIONS):
+            return Verdict(True)
+        reserved = await self._file(f"{origin}{RESERVATIONS}", parse_reservations)
+        # robots.txt is what a site must answer for; a tdmrep.json that cannot be had says nothing
+        against = None if isinstance(reserved, Verdict) else _against(reserved, path)
+        if against:
+            return Verdict(False, one_line(f"tdmrep.json: {against} for {against.pattern}"))
+        return Verdict(True)
 
-    async def _ask(self, origin: str) -> tuple[Rule, ...] | Verdict:
-        answer = await self._fetch(f"{origin}/robots.txt")
-        return answer if isinstance(answer, Verdict) else parse_robots(answer, TOKEN)
+    async def _file(self, url: str, parse: Callable[[bytes], T]) -> T | Verdict:
+        """A file as it is read, asked for by the first who wants it."""
+
+        async def ask() -> T | Verdict:
+            answer = await self._fetch(url)
+            return answer if isinstance(answer, Verdict) else parse(answer)
+
+        if url not in self._files:
+            self._files[url] = asyncio.create_task(ask())
+        told: T | Verdict = await asyncio.shield(self._files[url])
+        return told
+
+
+def _against(rules: tuple[Rule, ...], path: str) -> Rule | None:
+    """The closest rule, where it says no."""
+    rule = closest_rule(rules, path)
+    return None if rule is None or rule.allow else rule

@@ -1,20 +1,25 @@
 """robots.txt, as RFC 9309 reads it.
 
-Owns groups, rules and which rule is the closest. Refuses to fetch the file, and to know whose it is.
+Owns groups, rules, which rule is the closest, and the lines by which a site says what its pages may be
+used for: ``Content-Signal`` (contentsignals.org) and ``Content-Usage`` (draft-ietf-aipref-attach). Refuses to
+fetch the file, and to know whose it is.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["MAX_BYTES", "Rule", "closest_rule", "parse_robots"]
+__all__ = ["MAX_BYTES", "RobotsTxt", "Rule", "closest_rule", "parse_robots", "training_signal"]
 
 #: More of a file is not read.
 MAX_BYTES: Final = 500 * 1024
 
+_SIGNALS: Final = ("content-signal", "content-usage")
+_TRAINING = re.compile(r"(?:^|[\s,;])(ai-train|train-ai)\s*=\s*(yes|y|no|n)(?=$|[\s,;])")
 _TOKEN = re.compile(r"[a-z_-]+|\*")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -29,17 +34,51 @@ class Rule:
     allow : bool
     pattern : str
         A path's beginning; ``*`` stands for anything, a last ``$`` for the end.
+    said : str
+        The line, where it is none of ``Allow`` and ``Disallow``.
     """
 
     allow: bool
     pattern: str
+    said: str = ""
 
     def __str__(self) -> str:
-        return f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
+        return self.said or f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
 
 
-def parse_robots(data: bytes, agent: str) -> tuple[Rule, ...]:
-    r"""The rules for an agent: those of its own groups, else those of ``*``.
+@dataclass(frozen=True)
+class RobotsTxt:
+    """What a file says to one agent.
+
+    Attributes
+    ----------
+    rules : tuple of Rule
+        What may be asked for.
+    signals : tuple of Rule
+        Whether what is got may be learned from.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    signals: tuple[Rule, ...] = ()
+
+
+def training_signal(value: str) -> tuple[bool, str] | None:
+    """Whether a ``Content-Signal`` or ``Content-Usage`` allows to learn, and its words; None if it is silent.
+
+    Examples
+    --------
+    >>> training_signal("search=yes, ai-train=no"), training_signal("train-ai=y"), training_signal("bots=n")
+    ((False, 'ai-train=no'), (True, 'train-ai=y'), None)
+    """
+    found = _TRAINING.findall(value.lower())
+    if not found:
+        return None
+    name, answer = next((pair for pair in found if pair[1].startswith("n")), found[0])
+    return answer.startswith("y"), f"{name}={answer}"
+
+
+def parse_robots(data: bytes, agent: str) -> RobotsTxt:
+    r"""What a file says to an agent: those of its own groups, else those of ``*``.
 
     Parameters
     ----------
@@ -50,13 +89,14 @@ def parse_robots(data: bytes, agent: str) -> tuple[Rule, ...]:
 
     Examples
     --------
-    >>> [str(rule) for rule in parse_robots(b"User-agent: *\nDisallow: /img", "kyara")]
+    >>> [str(rule) for rule in parse_robots(b"User-agent: *\nDisallow: /img", "kyara").rules]
     ['Disallow: /img']
     """
     if len(data) >= MAX_BYTES:
         data = data[:MAX_BYTES]
         data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
     rules: dict[str, list[Rule]] = {}
+    signals: defaultdict[str, list[Rule]] = defaultdict(list)
     group: list[str] = []
     in_agents = False
     for line in re.split(r"\r\n|\r|\n", data.decode("utf-8", "replace").removeprefix("\ufeff")):
@@ -74,7 +114,15 @@ def parse_robots(data: bytes, agent: str) -> tuple[Rule, ...]:
             for name in group if value else ():
                 pattern = value if value.startswith(("/", "*")) else f"/{value}"
                 rules[name].append(Rule(key == "allow", pattern))
-    return tuple(rules.get(agent, rules.get("*", ())))
+        elif key in _SIGNALS:
+            in_agents = False
+            signal = training_signal(value)
+            if signal:
+                pattern = value.split()[0] if value.startswith("/") else "/"
+                for name in group:
+                    signals[name].append(Rule(signal[0], pattern, f"{key.title()}: {signal[1]}"))
+    own = agent if agent in rules else "*"
+    return RobotsTxt(tuple(rules.get(own, ())), tuple(signals[own]))
 
 
 def closest_rule(rules: tuple[Rule, ...], path: str) -> Rule | None:
