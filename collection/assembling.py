@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,28 +17,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from collection.carryover import carry_decisions, named
+from collection.carryover import SAME_AS, carry_decisions, named
 from collection.crop.cutting import NO_FACE
 from collection.crop.record import SEARCHED
 from collection.crop.squares import box_text
 from collection.demo import DEMO_MARK
-from collection.fetching.rawfiles import raw_path
+from collection.fetching.rawfiles import kept
 from collection.gathering import Entry
 from collection.names import slug
+from collection.progress import told
 from collection.provenance import IMPORTED, Source, read_sources, write_sources
 from collection.records import ROLES
-from collection.staging import staged, swap
+from collection.staging import copy_folder, staged, swap
 from featurestore.dataset import cell
 from featurestore.errors import ImageRejected, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
 from featurestore.images import EXTENSIONS
-from featurestore.metadata import CHARACTERS
+from featurestore.metadata import CHARACTERS, path_below
 from featurestore.tables import read_table, table_text
+from featurestore.text import counted
 
 if TYPE_CHECKING:
     from collection.crop import Cut
 
 __all__ = ["Assembled", "assemble", "check_place"]
+
+log = logging.getLogger(__name__)
 
 _CHARACTERS: Final = ("file", "character", "series", "role")
 
@@ -111,8 +115,11 @@ def assemble(
         Goes into `SEARCHED`.
     """
     check_place(root, replace_all=replace_all)
+    n_taken = sum(not entry.reason for entry in entries)
+    log.info("%s: %s to cut", root, counted(n_taken, "picture"))
     with ThreadPoolExecutor(workers) as pool:
-        made = list(pool.map(lambda entry: _made(entry, images, cut, max_pixels), entries))
+        cutting = pool.map(lambda entry: _made(entry, images, cut, max_pixels), entries)
+        made = list(told(cutting, len(entries), name="cut", where=root))
     rows, pictures = _each_once(made)
     with staged(root) as staging:
         stay = [] if replace_all or not root.exists() else _stay(root, staging)
@@ -134,7 +141,7 @@ def _each_once(made: Sequence[tuple[Source, bytes]]) -> tuple[list[Source], dict
     pictures: dict[str, bytes] = {}
     for row, data in made:
         if row.key and row.key in owner:
-            row = replace(row, key="", file="", reason=f"the same picture as {owner[row.key].file}")
+            row = replace(row, key="", file="", reason=SAME_AS + owner[row.key].file)
         elif row.key:
             owner[row.key] = row
             pictures[row.file] = data
@@ -144,13 +151,13 @@ def _each_once(made: Sequence[tuple[Source, bytes]]) -> tuple[list[Source], dict
 
 def _stay(root: Path, staging: Path) -> list[Source]:
     """Copy all but what an earlier search brought; rows of the record that stay with it."""
-    shutil.copytree(root, staging)
+    copy_folder(root, staging)
     stay = []
     for row in read_sources(staging):
         if row.provider == IMPORTED:
             stay.append(row)
-        elif row.file:
-            (staging / row.file).unlink(missing_ok=True)
+        elif row.key and (place := path_below(staging, row.file)) is not None:
+            place.unlink(missing_ok=True)
     return stay
 
 
@@ -186,7 +193,7 @@ def _made(
     if row.reason:
         return row, b""
     try:
-        pixels = decode(raw_path(images, entry.fetched.sha256).read_bytes(), max_pixels=max_pixels).pixels
+        pixels = decode(kept(images, entry.fetched.sha256), max_pixels=max_pixels).pixels
     except ImageRejected as rejected:
         return replace(row, reason=str(rejected)), b""
     found = cut(pixels)

@@ -15,16 +15,19 @@ from typing import Final
 from collection.curation.decisions import ACCEPTED, Decisions, Row, read_decisions
 from collection.provenance import Source, read_sources
 from featurestore.files import sha256_of, write_text_atomic
-from featurestore.metadata import LABELS, unescape_path
+from featurestore.metadata import LABELS, path_below
 from featurestore.rejections import REJECTED
 from featurestore.tables import table_text
 from featurestore.text import counted
 
 __all__ = [
     "DECIDED",
+    "SAME_AS",
     "carried_text",
     "carry_decisions",
     "carry_to_new_cuts",
+    "held_text",
+    "holding",
     "keep_decisions",
     "named",
 ]
@@ -32,14 +35,17 @@ __all__ = [
 #: The tables of decisions, with the columns that each must have.
 DECIDED: Final = {LABELS: ("file", "label"), REJECTED: ("key",), ACCEPTED: ("key",)}
 
+#: Why an original was not taken that gives a cut which is there already; the cut's file follows.
+SAME_AS: Final = "the same picture as "
+
 #: What a row of each table is called.
 _CALLED: Final = {REJECTED: "rejection", ACCEPTED: "acceptance", LABELS: "label"}
 
 
 def named(root: Path, text: str) -> Path | None:
     """The file of a data folder that a table's ``file`` names; None if there is none."""
-    name = unescape_path(text)
-    return next((path for path in (root / name, root / "images" / name) if path.is_file()), None)
+    places = path_below(root, text), path_below(root / "images", text)
+    return next((path for path in places if path is not None and path.is_file()), None)
 
 
 def keep_decisions(root: Path, staging: Path) -> None:
@@ -107,6 +113,13 @@ def carry_to_new_cuts(root: Path, staging: Path) -> Counter[str]:
     return Counter({name: len(rows) for name, rows in new.items() if rows})
 
 
+def holding(root: Path, decided: Decisions) -> Counter[str]:
+    """How many of some decisions speak, by key, of pictures that are in a data folder, by table."""
+    here = {row.key for row in read_sources(root) if row.file}
+    tables = _tables(decided)
+    return Counter({name: len({row.get("key") for row in rows} & here) for name, rows in tables.items()})
+
+
 def carried_text(carried: Mapping[str, int]) -> str:
     """How many decisions were carried, in words; empty if none.
 
@@ -115,8 +128,24 @@ def carried_text(carried: Mapping[str, int]) -> str:
     >>> carried_text({REJECTED: 1, LABELS: 2})
     'decisions carried to new cuts of the same pictures: 1 rejection, 2 labels'
     """
-    told = [counted(carried[name], called) for name, called in _CALLED.items() if carried.get(name)]
-    return f"decisions carried to new cuts of the same pictures: {', '.join(told)}" if told else ""
+    told = _said(carried)
+    return f"decisions carried to new cuts of the same pictures: {told}" if told else ""
+
+
+def held_text(held: Mapping[str, int]) -> str:
+    """How many decisions speak of pictures that are here, in words; empty if none.
+
+    Examples
+    --------
+    >>> held_text({LABELS: 1})
+    'decided before of these pictures, and still so: 1 label'
+    """
+    told = _said(held)
+    return f"decided before of these pictures, and still so: {told}" if told else ""
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    return ", ".join(counted(counts[name], called) for name, called in _CALLED.items() if counts.get(name))
 
 
 def _tables(known: Decisions) -> dict[str, list[Row]]:
@@ -138,16 +167,34 @@ def _keyed(row: Row, root: Path, staging: Path) -> Row:
 def _cut_anew(
     tables: Mapping[str, Sequence[Row]], before: Sequence[Source], now: Sequence[Source]
 ) -> dict[str, list[Row]]:
-    """The same decisions, for cuts of the same originals that were not there before."""
-    originals = {one.key: one.original for one in before if one.key and one.original}
+    """The same decisions, for cuts of the same originals that were not there before.
+
+    A cut that several originals give is rejected if all of them are that were there before, and accepted if
+    one of them is.
+    """
+    old, givers = _givers(before), _givers(now)
+    there = {original for originals in old.values() for original in originals}
+    own = {one.key: one for one in reversed(now)}
     decided = {name: {row.get("key", "") for row in rows} for name, rows in tables.items()}
     decided[REJECTED] = decided[ACCEPTED] = decided[REJECTED] | decided[ACCEPTED]
-    new: dict[str, list[Row]] = {}
+    new: dict[str, list[Row]] = {name: [] for name in tables}
     for name, rows in tables.items():
-        known = {originals[row["key"]]: row for row in rows if row.get("key") in originals}
-        new[name] = [
-            {**known[one.original], "key": one.key, "file": one.file}
-            for one in now
-            if one.key and one.key not in originals and one.original in known and one.key not in decided[name]
-        ]
+        known = {original: row for row in rows for original in old.get(row.get("key", ""), ())}
+        for key in (key for key in givers if key not in old and key not in decided[name]):
+            originals = [own[key].original] if name == LABELS else givers[key]
+            said = [known[original] for original in originals if original in known]
+            is_open = name == REJECTED and any(o in there and o not in known for o in originals)
+            if said and not is_open:
+                new[name].append({**said[0], "key": key, "file": own[key].file})
     return new
+
+
+def _givers(rows: Sequence[Source]) -> dict[str, list[str]]:
+    """Originals of each cut, by its key: its own, then those that gave the same and were not taken."""
+    keys = {SAME_AS + one.file: one.key for one in rows if one.key}
+    givers: dict[str, list[str]] = {}
+    for one in sorted(rows, key=lambda one: not one.key):
+        key = one.key or keys.get(one.reason, "")
+        if key and one.original:
+            givers.setdefault(key, []).append(one.original)
+    return givers

@@ -7,19 +7,28 @@ in the provider's kept answers. Refuses to know how anything is fetched, and to 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from collection.journal import Journal
-from collection.providers import BudgetSpent, Provider, ProviderRefused
+from collection.progress import told
+from collection.providers import BudgetSpent, Provider, ProviderRefused, QueryRefused
 from collection.records import Candidate, Character, Fetched
 from featurestore.text import counted
 
 __all__ = ["Entry", "Gathered", "gather", "planned"]
 
+log = logging.getLogger(__name__)
+
 #: Tries addresses, tells of each as soon as it is done.
 Fetch = Callable[[Sequence[str], Callable[[Fetched], None]], None]
+
+
+#: So many queries that are refused one after the other are no matter of the queries.
+_MOST_UNANSWERED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -90,18 +99,23 @@ def gather(
     tries : int or None
         Offers that are tried of each, at most; None = all.
     """
-    offers, stopped, refused = _asked(characters, provider, tries)
+    offers, unanswered, stopped, refused = _asked(characters, provider, tries)
     while True:
         entries, batch = _judged(offers, journal, wanted)
         if not batch:
             break
+        log.info("search: %s to fetch", counted(len(batch), "picture"))
         fetch(batch, journal.add)
         left = [url for url in batch if url not in journal.done]
         if left:
             raise AssertionError(f"nothing was told of {left[0]}")
     n_taken = Counter(one.candidate.character for one in entries if not one.reason)
     enough = 1 if wanted is None else wanted
-    missing = [(one, _why(offers.get(one), n_taken[one])) for one in characters if n_taken[one] < enough]
+    missing = [
+        (one, unanswered.get(one) or _why(offers.get(one), n_taken[one]))
+        for one in characters
+        if n_taken[one] < enough
+    ]
     return Gathered(tuple(entries), tuple(missing), stopped, refused)
 
 
@@ -113,21 +127,31 @@ def _why(offers: Sequence[Candidate] | None, n_taken: int) -> str:
 
 
 def _asked(
-    characters: Iterable[Character], provider: Provider, tries: int | None
-) -> tuple[dict[Character, list[Candidate]], str, bool]:
-    """Offers by character, as far as the provider goes; what is kept is used even after it stopped."""
+    characters: Sequence[Character], provider: Provider, tries: int | None
+) -> tuple[dict[Character, list[Candidate]], dict[Character, str], str, bool]:
+    """Offers by character as far as the provider goes, and who had no answer.
+
+    What is kept is used even after it stopped.
+    """
     offers: dict[Character, list[Candidate]] = {}
-    stopped, refused = "", False
-    for character in characters:
+    unanswered: dict[Character, str] = {}
+    stopped, refused, n_in_a_row = "", False, 0
+    for character in told(characters, len(characters), name="ask", unit="character", where="search"):
         if stopped and not provider.known(character):
             continue
         try:
             offers[character] = provider.candidates(character)[:tries]
+            n_in_a_row = 0
         except BudgetSpent as error:
             stopped = str(error)
         except ProviderRefused as error:
             stopped, refused = str(error), True
-    return offers, stopped, refused
+        except QueryRefused as error:
+            unanswered[character] = str(error)
+            n_in_a_row += 1
+            if n_in_a_row == _MOST_UNANSWERED:
+                stopped, refused = f"{error}, {n_in_a_row} times", True
+    return offers, unanswered, stopped, refused
 
 
 def _judged(

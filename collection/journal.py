@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,24 +54,27 @@ class Journal:
     def add(self, one: Fetched) -> None:
         """Keep it, for good."""
         with self._path.open("ab") as stream:
-            stream.write(_line(one).encode())
+            stream.write(_line(one))
             stream.flush()
             os.fsync(stream.fileno())
         self._done[one.url] = one
 
-    def forget_failures(self) -> int:
-        """Drop what was not kept, so that it is tried again; how many that are."""
-        from featurestore.files import write_text_atomic
+    def forget(self, which: Callable[[Fetched], bool]) -> int:
+        """Drop some, so that they are tried again; how many that are."""
+        from featurestore.files import write_bytes_atomic
 
-        kept = {url: one for url, one in self._done.items() if not one.reason}
-        dropped = len(self._done) - len(kept)
-        write_text_atomic(self._path, "".join(map(_line, kept.values())))
-        self._done = kept
-        return dropped
+        kept = {url: one for url, one in self._done.items() if not which(one)}
+        n_dropped = len(self._done) - len(kept)
+        if n_dropped:
+            write_bytes_atomic(self._path, b"".join(map(_line, kept.values())))
+            self._done = kept
+        return n_dropped
 
 
-def _line(one: Fetched) -> str:
-    return json.dumps(dataclasses.asdict(one), ensure_ascii=False, sort_keys=True) + "\n"
+def _line(one: Fetched) -> bytes:
+    """Names of files may be no UTF-8: they pass as they are."""
+    text = json.dumps(dataclasses.asdict(one), ensure_ascii=False, sort_keys=True)
+    return f"{text}\n".encode("utf-8", "surrogatepass")
 
 
 def _fetched(values: dict[str, Any]) -> Fetched:

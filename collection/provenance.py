@@ -13,6 +13,7 @@ from typing import Final
 
 from featurestore.dataset import cell, uncelled
 from featurestore.files import write_text_atomic
+from featurestore.metadata import printable
 from featurestore.tables import read_table, table_text
 
 __all__ = ["IMPORTED", "SOURCES", "Source", "read_sources", "write_sources"]
@@ -86,8 +87,8 @@ COLUMNS: Final = tuple(field.name for field in fields(Source))
 
 
 def write_sources(root: Path, rows: Iterable[Source]) -> None:
-    """Write the record of a data folder."""
-    cells = [{name: cell(getattr(row, name)) for name in COLUMNS} for row in rows]
+    """Write the record of a data folder; what others wrote into it is printable, and on one line."""
+    cells = [{name: cell(printable(str(getattr(row, name)))) for name in COLUMNS} for row in rows]
     write_text_atomic(root / SOURCES, table_text(cells, COLUMNS))
 
 

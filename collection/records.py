@@ -7,15 +7,28 @@ judge.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
-__all__ = ["ROLES", "Candidate", "Character", "Fetched", "Role", "Verdict", "unknown_role"]
+__all__ = ["ROLES", "UNASKED", "Candidate", "Character", "Fetched", "Role", "Verdict", "unknown_role", "utc"]
 
 Role = Literal["hero", "villain", "antihero"]
 
 #: Role -> the folder, and so the class, that its pictures go to.
 ROLES: Final[Mapping[str, str]] = {"hero": "hero", "villain": "villain", "antihero": "villain"}
+
+
+def utc(moment: datetime) -> str:
+    """A moment as records have it: UTC, ISO 8601, seconds.
+
+    Examples
+    --------
+    >>> from datetime import timedelta, timezone
+    >>> utc(datetime(2026, 1, 1, 1, 0, 0, 999, timezone(timedelta(hours=2))))
+    '2025-12-31T23:00:00Z'
+    """
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def unknown_role(text: str) -> str:
@@ -97,11 +110,15 @@ class Verdict:
     allowed : bool
     reason : str
         ``robots.txt: Disallow: /img``, ``X-Robots-Tag: noai``, ``tdm-reservation: 1``; ``none found`` if
-        allowed.
+        allowed; empty if nobody was asked.
     """
 
     allowed: bool
     reason: str = "none found"
+
+
+#: Where nobody was asked: a file of one's own, a host that was not reached.
+UNASKED: Final = Verdict(True, "")
 
 
 @dataclass(frozen=True)
@@ -133,7 +150,7 @@ class Fetched:
     final_url: str = ""
     time: str = ""
     status: int = 0
-    opt_out: Verdict = field(default_factory=lambda: Verdict(True))
+    opt_out: Verdict = UNASKED
     sha256: str = ""
     n_bytes: int = 0
     kind: str = ""

@@ -18,8 +18,9 @@ from collection.carryover import carried_text
 from collection.gathering import Fetch, Gathered, gather, planned
 from collection.journal import Journal
 from collection.providers import Provider, ProviderRefused
-from collection.records import ROLES, Character, Fetched, Verdict
-from featurestore.errors import DataError
+from collection.records import ROLES, Character, Fetched, utc
+from featurestore.errors import DataError, UsageError
+from featurestore.files import held
 from featurestore.text import counted
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Places:
     def images(self) -> Path:
         """Bytes as they came."""
         return self.raw / "images"
+
+    @property
+    def faces(self) -> Path:
+        """Faces that were found in them (`collection.crop.remembered`)."""
+        return self.raw / "faces"
 
     @property
     def journal(self) -> Path:
@@ -106,19 +112,22 @@ def copied(places: Places) -> Fetch:
     """A way to fetch files of this machine."""
     from collection.fetching.rawfiles import keep
     from collection.fetching.sniffing import kind_of
+    from featurestore.errors import ImageRejected
+    from featurestore.images import read_image_file
 
     def fetch(files: Sequence[str], done: Callable[[Fetched], None]) -> None:
         for file in files:
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            data = Path(file).read_bytes()
-            kind = kind_of(data)
-            reason = "" if kind else "its first bytes are no image's"
-            done(
-                Fetched(
-                    file, time=now, sha256=keep(places.images, data) if kind else "", n_bytes=len(data),
-                    kind=kind, reason=reason, opt_out=Verdict(True, ""),  # nobody was asked
-                )
-            )  # fmt: skip
+            now, data, kind, sha256 = utc(datetime.now(UTC)), b"", "", ""
+            try:
+                place = Path(file).resolve()
+                data = read_image_file(place, root=place.parent)
+                kind = kind_of(data)
+                reason = "" if kind else "its first bytes are no image's"
+            except ImageRejected as rejected:
+                reason = str(rejected)
+            if not reason:
+                sha256 = keep(places.images, data)
+            done(Fetched(file, time=now, sha256=sha256, n_bytes=len(data), kind=kind, reason=reason))
 
     return fetch
 
@@ -142,7 +151,7 @@ def plan_text(characters: Sequence[Character], provider: Provider, budget: int |
             now = ", ".join(f"{n} {role}" for role, n in Counter(one.role for one in asked).items())
             lines.append(
                 f"the budget of {counted(budget, 'credit')} asks about {now};"
-                f" {left - budget} are left for another run"
+                f" {counted(left - budget, 'character')} left for another run"
             )
         lines += [f"  {'kept' if provider.known(one) else '    '}  {query_of(one)}" for one in characters]
     else:
@@ -183,15 +192,49 @@ def search(
     DataError
         If nothing was to be had; the data folder is as it was.
     UsageError
-        If the data folder holds the demo cast, and is not to be replaced.
+        If the data folder holds the demo cast, and is not to be replaced; or another search is running.
     """
     check_place(places.root, replace_all=wish.replace_all)
+    places.raw.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(places.raw, wait=False):
+            return _search(
+                characters, provider, fetch, places, cut, wish, cutting=cutting, retry_failed=retry_failed,
+                workers=workers, max_pixels=max_pixels,
+            )  # fmt: skip
+    except BlockingIOError:
+        raise UsageError(f"another search is writing to {places.raw}; wait for its end") from None
+
+
+def _search(
+    characters: Sequence[Character],
+    provider: Provider,
+    fetch: Fetch,
+    places: Places,
+    cut: Callable[[Any], Cut | None],
+    wish: Wish,
+    *,
+    cutting: Mapping[str, object],
+    retry_failed: bool,
+    workers: int,
+    max_pixels: int,
+) -> tuple[Gathered, Assembled]:
+    """`search`, by the only one who writes."""
+    from collection.fetching.rawfiles import is_kept, sweep
+
+    sweep(places.raw)
     file = places.journal if provider.lasts else places.raw / f"{provider.name}.jsonl"
     if not provider.lasts:
         file.unlink(missing_ok=True)
     journal = Journal(file)
+    n_gone = journal.forget(
+        lambda one: not one.reason and not is_kept(places.images, one.sha256, one.n_bytes)
+    )
+    if n_gone:
+        log.warning("%s: %s gone or cut short; fetched again", places.images, counted(n_gone, "picture"))
     if retry_failed:
-        journal.forget_failures()
+        n_failed, n_empty = journal.forget(lambda one: bool(one.reason)), provider.forget_empty()
+        log.info("again: %s, %s without an offer", counted(n_failed, "picture"), counted(n_empty, "answer"))
     found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
     if not found.taken:
         if found.refused:
@@ -280,7 +323,13 @@ def _counts(n_by_label: Mapping[str, int]) -> str:
 
 def strangers_text(characters: Sequence[Character], provider: Provider) -> list[str]:
     """Lines on what the provider has for nobody on the list."""
-    return [f"  {name}: nobody on the list is called so" for name in provider.strangers(characters)]
+    strangers = provider.strangers(characters)
+    lines = [f"  {name}: nobody on the list is called so" for name in strangers]
+    if set(strangers) & {*ROLES, *ROLES.values()}:
+        lines.append(
+            "  (folders of classes, with no character above the pictures: python -m collection import DIR)"
+        )
+    return lines
 
 
 def _series_text(made: Assembled, folds: int) -> str:

@@ -6,6 +6,7 @@ opens.
 
 from __future__ import annotations
 
+import json
 import logging
 import urllib.parse
 from collections.abc import Mapping
@@ -46,14 +47,18 @@ class Secret:
         return self._text
 
     def hidden(self, text: str) -> str:
-        """A text with every occurrence taken out, quoted for a URL or not.
+        """A text with every occurrence taken out, as it is or quoted, for a URL or in JSON.
 
         Examples
         --------
         >>> Secret("abc/123+").hidden("?api_key=abc%2F123%2B&q=abc/123+")
         '?api_key=***&q=***'
         """
-        for one in {self._text, urllib.parse.quote(self._text, safe=""), urllib.parse.quote_plus(self._text)}:
+        quoted = (
+            urllib.parse.quote(self._text, safe=""), urllib.parse.quote_plus(self._text),
+            json.dumps(self._text)[1:-1],
+        )  # fmt: skip
+        for one in {self._text, *quoted}:
             text = text.replace(one, _HIDDEN)
         return text
 
@@ -74,15 +79,30 @@ def read_secret(name: str, environment: Mapping[str, str], env_file: Path, *, wh
     Raises
     ------
     MissingKey
-        If it is nowhere, or too short to be one.
+        If it is nowhere, or no key by its looks.
     """
+    text = (environment.get(name) or _in_file(name, env_file)).strip()
+    said = ""
+    if not text:
+        said = f"no {name}"
+    elif len(text) < _SHORTEST:
+        said = f"{name} is too short to be a key"
+    elif not (text.isascii() and text.isprintable()):
+        said = f"{name} holds what no key holds"
+    if said:
+        raise MissingKey(f"{said}; get one at {where} and write it into .env, as .env.example shows")
+    return Secret(text)
+
+
+def _in_file(name: str, env_file: Path) -> str:
     from dotenv import dotenv_values
 
-    text = environment.get(name) or (dotenv_values(env_file).get(name) if env_file.is_file() else "") or ""
-    if len(text.strip()) < _SHORTEST:
-        said = f"no {name}" if not text else f"{name} is too short to be a key"
-        raise MissingKey(f"{said}; get one at {where} and write it into .env, as .env.example shows")
-    return Secret(text.strip())
+    try:
+        return (dotenv_values(env_file).get(name) if env_file.is_file() else "") or ""
+    except (OSError, UnicodeDecodeError):
+        raise MissingKey(
+            f"{env_file} cannot be read as UTF-8; write it anew, as .env.example shows"
+        ) from None
 
 
 class _Hiding(logging.Filter):

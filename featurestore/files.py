@@ -9,6 +9,7 @@ writes down what it is told, forgets what was not synced, or is full. Refuses to
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -22,7 +23,9 @@ __all__ = [
     "Disk",
     "atomic_file",
     "buffered",
+    "held",
     "is_finished",
+    "is_running",
     "make_durable",
     "make_folder",
     "publish",
@@ -43,6 +46,39 @@ TEMPORARY_PREFIX = ".tmp-"
 def is_finished(path: Path) -> bool:
     """Whether a file's name is one that only finished writes have."""
     return not path.name.startswith(TEMPORARY_PREFIX)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def held(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder: one holder at a time, of all threads and processes on this machine.
+
+    Where another folder took its place while it was waited for, that one is held.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody else holds it, and is not to be waited for.
+    """
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):
+                yield
+                return
+        finally:
+            os.close(descriptor)
 
 
 class Disk:

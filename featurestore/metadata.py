@@ -27,6 +27,7 @@ __all__ = [
     "is_formula",
     "labels_by_key",
     "notes_of",
+    "path_below",
     "printable",
     "read_table",
     "unescape_path",
@@ -68,6 +69,19 @@ def escape_path(path: str) -> str:
 def unescape_path(text: str) -> str:
     """Inverse of `escape_path`."""
     return os.fsdecode(urllib.parse.unquote_to_bytes(text.encode("utf-8", "surrogateescape")))
+
+
+def path_below(root: Path, text: str) -> Path | None:
+    """Where the file lies that a table names; None if that is not below ``root``.
+
+    Examples
+    --------
+    >>> path_below(Path("data"), "images/a%2525.png"), path_below(Path("data"), "../a.png")
+    (PosixPath('data/images/a%25.png'), None)
+    """
+    name = Path(unescape_path(text))
+    is_below = bool(name.parts) and not name.is_absolute() and ".." not in name.parts
+    return root / name if is_below and "\0" not in str(name) else None
 
 
 def printable(text: str) -> str:
@@ -154,14 +168,14 @@ def _rows(path: Path, required: Collection[str]) -> list[tuple[int, dict[str, st
     return list(enumerate(read_table(path, required), start=1))
 
 
-def _labels(root: Path, files: Collection[str]) -> dict[str, str]:
+def _labels(root: Path, files: Collection[str], images: Path) -> dict[str, str]:
     """Labels of labels.csv by image. A row that names a key speaks of those bytes, wherever they are now."""
     path = root / LABELS
     rows = _rows(path, ["file", "label"])
     if not rows:
         return {}
     names = Names(files)
-    moved = {number: row for number, row in rows if row.get("key") and not _is_there(root, names, row)}
+    moved = {number: row for number, row in rows if row.get("key") and not _is_there(images, names, row)}
     known = _by_file(path, [(number, row) for number, row in rows if number not in moved], files)
     labels = {file: row["label"] for file, row in known.items()}
     if not moved:
@@ -171,7 +185,7 @@ def _labels(root: Path, files: Collection[str]) -> dict[str, str]:
         key = checked_key(row["key"], where=f"{path}, row {number}")
         if new.setdefault(key, row["label"]) != row["label"]:
             raise MetadataError(f"{path}, row {number}: a second label for the key {key}; delete one")
-    by_key = {file: _key_of(root, file) for file in files if file not in labels}
+    by_key = {file: _key_of(images, file) for file in files if file not in labels}
     n_gone = len(set(new) - set(by_key.values()))
     if n_gone:
         log.info("%s: labels of %d pictures that are not here now; kept for when they are", path, n_gone)
@@ -197,20 +211,23 @@ def labels_by_key(root: Path) -> dict[str, str]:
     return labels
 
 
-def _is_there(root: Path, names: Names, row: Mapping[str, str]) -> bool:
+def _is_there(images: Path, names: Names, row: Mapping[str, str]) -> bool:
     """Whether the bytes that a row's key tells stand under the name that the row tells."""
     found = names.find(row["file"])
-    return len(found) == 1 and _key_of(root, *found) == row["key"].lower()
+    return len(found) == 1 and _key_of(images, *found) == row["key"].lower()
 
 
-def _key_of(root: Path, file: str) -> str:
+def _key_of(images: Path, file: str) -> str:
     try:
-        return hashlib.sha256(read_image_file(root / file, root=root)).hexdigest()
+        data = read_image_file(images / file.removeprefix("images/"), root=images.parent)
+        return hashlib.sha256(data).hexdigest()
     except ImageRejected:
         return ""  # the quarantine tells of it
 
 
-def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) -> dict[str, Facts]:
+def facts_of(
+    files: Mapping[str, str], root: Path, *, group_from: str | None, images: Path | None = None
+) -> dict[str, Facts]:
     """Label, character and series of every image file.
 
     The series is, in this order: ``characters.csv``, the first group of ``group_from`` searched in
@@ -224,6 +241,8 @@ def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) ->
         The data folder.
     group_from : str or None
         A regular expression.
+    images : Path
+        What ``images`` in the paths stands for; ``root/images`` if not given.
 
     Raises
     ------
@@ -231,7 +250,7 @@ def facts_of(files: Mapping[str, str], root: Path, *, group_from: str | None) ->
         Naming the file and line.
     """
     characters = _by_file(root / CHARACTERS, _rows(root / CHARACTERS, ["file"]), files)
-    labels = _labels(root, files)
+    labels = _labels(root, files, images or root / "images")
     pattern = re.compile(group_from) if group_from else None
     facts = {}
     for file, folder_label in files.items():

@@ -16,6 +16,7 @@ What it does is the first part of the path; ``N.EXT`` is a picture, the same for
     /unwell/K/N.EXT             503 for K requests, then the picture
     /broken/                    500, always
     /drip/N.EXT                 a byte at a time        /silent/              takes the request, says nothing
+    /mute/                      404, whose body does not come
     /stall/N.EXT                100 bytes, and no more
     /endless/N.EXT              a body without an end   /vast/                announces 100 GB
     /bomb/N.EXT                 gzip of 32 MiB          /gzip/N.EXT           gzip of the picture
@@ -29,6 +30,7 @@ What it does is the first part of the path; ``N.EXT`` is a picture, the same for
     /dropped/B/N.EXT            ends at byte B          /dropped-once/B/N.EXT only the first time
     /reset/                     ends before it answers  /chunked/N.EXT        chunked, whole
     /torn-chunks/N.EXT          chunked, without its end
+    /torn-tls/N.EXT             100 bytes, and then no TLS
     /garbage/                   no HTTP                 /long-header/         a header of a megabyte
     /continue/                  100 Continue, for ever
     /marked/MARK/N.EXT          noai noimageai none kyara-noai other-noai several tdm tdm0 usage signal: a picture under such a
@@ -36,8 +38,8 @@ What it does is the first part of the path; ``N.EXT`` is a picture, the same for
     /mislabelled/N.EXT          the picture as text/html
 
 Names: every ``*.images.test`` is this host (see `resolver`). ``robots-deny``, ``-part``, ``-kyara``, ``-other``,
-``-error``, ``-busy``, ``-forbidden``, ``-loop``, ``-vast``, ``-silent``, ``-away``, ``-signal`` and ``-usage`` ``.images.test``
-have such a robots.txt, ``tdm-all``, ``-part``, ``-free``, ``-page``, ``-deep``, ``-error`` and ``-hidden`` such a tdmrep.json; others have none.
+``-error``, ``-busy``, ``-forbidden``, ``-loop``, ``-vast``, ``-silent``, ``-away``, ``-drip``, ``-signal`` and ``-usage``
+``.images.test`` have such a robots.txt (``-drip2``, too), ``tdm-all``, ``-part``, ``-free``, ``-page``, ``-deep``, ``-error`` and ``-hidden`` such a tdmrep.json; others have none.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ import gzip
 import io
 import json
 import os
+import socket
 import ssl
 import sys
 import threading
@@ -252,6 +255,13 @@ async def _silent(asked: Asked) -> bool:
     return False
 
 
+@behaviour("mute")
+async def _mute(asked: Asked) -> bool:
+    await asked.head(404, "Content-Type: text/plain", "Content-Length: 100")
+    await asyncio.sleep(60)
+    return False
+
+
 @behaviour("stall")
 async def _stall(asked: Asked) -> bool:
     body = asked.picture()
@@ -385,6 +395,18 @@ async def _chunked(asked: Asked) -> bool:
     return True
 
 
+@behaviour("torn-tls")
+async def _torn_tls(asked: Asked) -> bool:
+    body = asked.picture()
+    await asked.head(200, f"Content-Type: {asked.media_type()}", f"Content-Length: {len(body)}")
+    await asked.send(body[:100])
+    below = asked.writer.get_extra_info("socket")
+    with socket.socket(fileno=os.dup(below.fileno())) as plain:
+        plain.send(b"no record of TLS")
+    await asyncio.sleep(0.2)
+    return False
+
+
 @behaviour("marked")
 async def _marked(asked: Asked) -> bool:
     mark = asked.parts[1]
@@ -403,6 +425,11 @@ async def _robots(asked: Asked) -> bool:
         await asked.moved(asked.host.url("/elsewhere/robots.txt", name="other" + DOMAIN))
     elif variant == "loop":
         await asked.moved("/robots.txt")
+    elif variant.startswith("drip"):
+        await asked.head(200, "Content-Type: text/plain", "Content-Length: 10")
+        for _ in range(10):
+            await asked.send(b"\n")
+            await asyncio.sleep(0.06)
     else:
         status, text = asked.host.robots.get(variant, (404, "no"))
         await asked.answer(status, text.encode(), "Content-Type: text/plain")
@@ -436,6 +463,7 @@ class ImageHost:
         self.seen: Counter[str] = Counter()  # path -> requests
         self.n_sent: Counter[str] = Counter()  # path -> bytes of bodies that were taken off our hands
         self.peak: Counter[str] = Counter()  # name, "" for all -> most requests at a time
+        self.n_connections = 0
         self.headers: dict[str, dict[str, str]] = {}  # path -> headers of the last request
         self._now: Counter[str] = Counter()
         self._connections: set[asyncio.Task[None]] = set()
@@ -469,6 +497,7 @@ class ImageHost:
     def reset(self) -> None:
         for counter in (self.seen, self.n_sent, self.peak):
             counter.clear()
+        self.n_connections = 0
 
     def allowed(self, *names: str) -> frozenset[tuple[str, int]]:
         """What a downloader has to be told before it comes here."""
@@ -501,6 +530,7 @@ class ImageHost:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.n_connections += 1
         try:
             while await self._one(reader, writer):
                 pass

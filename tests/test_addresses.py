@@ -6,13 +6,19 @@ import asyncio
 import random
 import re
 import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Any
 
 import httpcore
 import httpx
 import pytest
+from conftest import ROOT
 
 from collection.fetching.addresses import AddressRefused, Refused, check_port, checked_host, refusal
 from collection.fetching.transport import CheckedBackend, SystemResolver
@@ -291,6 +297,56 @@ def test_the_machines_own_resolver_tells_no_such_name_from_no_answer(monkeypatch
         assert await resolver("nowhere", 80) == []
         with pytest.raises(socket.gaierror):
             await resolver("later", 80)
-        resolver.close()
 
     asyncio.run(ask())
+
+
+def test_no_name_waits_for_another_and_each_is_asked_for_once_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered, asked = threading.Event(), Counter[str]()
+
+    def told(host: str, port: int, **options: Any) -> list[Any]:
+        asked[host] += 1
+        if host != "quick":
+            answered.wait(20)
+        return [(2, 1, 6, "", ("8.8.8.8", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", told)
+
+    async def ask() -> None:
+        resolver = SystemResolver()
+        with pytest.raises(httpcore.ConnectTimeout):
+            await CheckedBackend(resolver).connect_tcp("slow0.example.org", 80, timeout=0.01)
+        names = [f"slow{i}.example.org" for i in range(40)]
+        slow = [asyncio.create_task(resolver(name, 80)) for name in names]
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(resolver("quick", 80), 5) == ["8.8.8.8"]
+        answered.set()
+        assert await asyncio.gather(*slow) == [["8.8.8.8"]] * 40
+        assert set(asked.values()) == {1}
+        assert await resolver(names[0], 80) == ["8.8.8.8"]
+        assert asked[names[0]] == 2
+
+    asyncio.run(ask())
+
+
+HANGING = """
+import socket, sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from collection.fetching.download import Downloader
+from collection.fetching.pacing import Limits
+socket.getaddrinfo = lambda *args, **options: time.sleep(60)
+limits = Limits(connect_s=0.1, n_retries=0)
+Downloader(Path(sys.argv[1]), limits=limits).fetch_all(["http://slow.example.org/1.png"], lambda f: print(f.reason))
+"""
+
+
+def test_a_resolver_that_hangs_does_not_keep_the_program(tmp_path: Path) -> None:
+    script = HANGING.format(root=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "not allowed: robots.txt unreachable: no connection within 0.1 s, 1 times\n"
+    assert done.stderr == ""

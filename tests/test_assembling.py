@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,16 @@ import pytest
 from conftest import encoded, picture
 
 from collection.assembling import Assembled, assemble
-from collection.crop import CropParams, cut
+from collection.carryover import SAME_AS, carry_to_new_cuts
+from collection.crop import CropParams, Cut, cut
+from collection.crop.squares import Square
 from collection.fetching.rawfiles import keep
 from collection.gathering import Entry
 from collection.importing import import_folder
-from collection.provenance import read_sources
-from collection.records import Candidate, Character, Fetched
+from collection.provenance import Source, read_sources, write_sources
+from collection.records import Candidate, Character, Fetched, Verdict
 from featurestore.errors import MetadataError
+from featurestore.files import sha256_of, write_text_atomic
 from featurestore.metadata import facts_of
 from featurestore.rejections import read_rejections
 from featurestore.scan import find_files
@@ -109,6 +114,46 @@ def test_a_cut_that_was_decided_of_itself_keeps_its_decision(tmp_path: Path) -> 
     assert labels(tmp_path)["Bob"] == "hero"
 
 
+def cuts(*originals: str, old: bool = False) -> list[Source]:
+    """A cut of the first original, and the others, which gave the same."""
+    key = ("a" if old else "b") + originals[0] * 63
+    file = f"images/hero/{key[:12]}.png"
+    more = [Source(original=one * 64, reason=f"{SAME_AS}{file}") for one in originals[1:]]
+    return [Source(key=key, file=file, original=originals[0] * 64), *more]
+
+
+@pytest.mark.parametrize(
+    ("before", "rejected", "accepted", "now", "expected"),
+    [
+        ([*cuts("1", old=True), *cuts("2", old=True)], "1", "2", cuts("1", "2"), {"accepted": 1}),
+        ([*cuts("1", old=True), *cuts("2", old=True)], "2", "1", cuts("1", "2"), {"accepted": 1}),
+        ([*cuts("1", old=True), *cuts("2", old=True)], "1", "", cuts("1", "2"), {}),
+        ([*cuts("1", old=True), *cuts("2", old=True)], "12", "", cuts("1", "2"), {"rejected": 1}),
+        (cuts("1", "2", old=True), "1", "", cuts("2", "1"), {"rejected": 1}),
+        (cuts("1", old=True), "1", "", cuts("1", "3"), {"rejected": 1}),  # nobody has judged the third
+    ],
+)
+def test_a_new_cut_of_several_originals_is_rejected_where_each_was(
+    tmp_path: Path,
+    before: list[Source],
+    rejected: str,
+    accepted: str,
+    now: list[Source],
+    expected: dict[str, int],
+) -> None:
+    for name, rows in (("data", before), ("staging", now)):
+        (tmp_path / name / "metadata").mkdir(parents=True)
+        write_sources(tmp_path / name, rows)
+    for name, said in (("rejected", rejected), ("accepted", accepted)):
+        text = "".join(f"a{one * 63},x\n" for one in said)
+        write_text_atomic(tmp_path / f"staging/metadata/{name}.csv", f"key,file\n{text}")
+    carried = carry_to_new_cuts(tmp_path / "data", tmp_path / "staging")
+    assert carried == {f"metadata/{name}.csv": n for name, n in expected.items()}
+    for name in expected:
+        with (tmp_path / f"staging/metadata/{name}.csv").open(newline="") as stream:
+            assert [*csv.DictReader(stream)][-1] == {"key": now[0].key, "file": now[0].file}
+
+
 def test_decisions_wait_for_a_picture_that_is_away(tmp_path: Path) -> None:
     decide(tmp_path, assembled(tmp_path))
     assembled(tmp_path, cast=CAST[:1])
@@ -145,6 +190,37 @@ def test_pictures_that_were_imported_stay_with_their_rows(tmp_path: Path) -> Non
     assert len(find_files(tmp_path / "data")) == 4
 
 
+@pytest.mark.parametrize("with_key", [True, False])
+def test_a_record_of_somebody_elses_costs_no_file_of_ones_own(tmp_path: Path, with_key: bool) -> None:
+    """``sources.csv`` may come with pictures from anywhere."""
+    mine = tmp_path / "mine"
+    for label, seed in (("hero", 1), ("villain", 2)):
+        (mine / label).mkdir(parents=True)
+        (mine / label / "own.png").write_bytes(encoded(picture(seed)))
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    (mine / "metadata").mkdir()
+    key = "0" * 64 if with_key else ""
+    names = (
+        "../../precious.txt",
+        "../precious.txt",
+        str(precious),
+        "%2E%2E/precious.txt",
+        "images/../../precious.txt",
+    )
+    rows = [
+        Source(key=key[:-1] + str(i) if key else "", provider="serpapi", file=name)
+        for i, name in enumerate(names)
+    ]
+    write_sources(mine, rows)
+    import_folder(mine, tmp_path / "data", replace=True)
+    assembled(tmp_path)
+    write_sources(tmp_path / "data", rows)
+    assembled(tmp_path)
+    assert precious.read_text() == "mine"
+    assert (tmp_path / "data" / "images" / "hero" / "own.png").is_file()
+
+
 def test_the_record_says_what_is_to_be_shown_of_an_address(tmp_path: Path) -> None:
     assert [row.url for row in assembled(tmp_path).rows] == [
         "Ann/a.png",
@@ -157,3 +233,37 @@ def test_the_record_says_what_is_to_be_shown_of_an_address(tmp_path: Path) -> No
 def test_the_same_picture_is_taken_once(tmp_path: Path) -> None:
     ann, again = assembled(tmp_path, cast=(CAST[0], CAST[0])).rows
     assert (again.key, again.file, again.reason) == ("", "", f"the same picture as {ann.file}")
+
+
+def test_the_record_holds_all_that_is_known_of_an_offer_and_of_what_came_of_it(tmp_path: Path) -> None:
+    """One that is taken, one that shows no face, one that was not to be had."""
+    who = Character("Ann One", "Sky", "antihero", label_source="a poll")
+    mugshot = Cut(picture(9, (64, 64)), Square(2, 5, 60), "anime", 2, False, None)
+    cuts, entries, came = iter((mugshot, None)), [], []
+    for i, reason in enumerate(("", "", "404")):
+        url, page, licence, final_url = (f"https://{host}.example/{i}" for host in "abcd")
+        time, status, said = f"2026-01-01T00:00:0{i}+00:00", 200 + i, f"who {i}"
+        original = "" if reason else keep(tmp_path / "raw", encoded(picture(i, (80, 60))))
+        offer = Candidate(who, "serpapi", "Ann One Sky", i + 3, url, page, licence)
+        fetched = Fetched(url, final_url, time, status, Verdict(not reason, said), original)
+        entries.append(Entry(offer, fetched, reason))
+        came.append(
+            Source(
+                character="Ann One", series="Sky", role="antihero", label_source="a poll", provider="serpapi",
+                query="Ann One Sky", rank=f"{i + 3}", page=page, url=url, final_url=final_url, time=time,
+                status=f"{status}", licence=licence, opt_out=said, original=original,
+            )
+        )  # fmt: skip
+    root = tmp_path / "data"
+    assemble(entries, tmp_path / "raw", root, lambda _: next(cuts), max_pixels=10_000, about={})
+    key = hashlib.sha256(mugshot.png()).hexdigest()
+    file = f"images/villain/ann-one-{key[:12]}.png"
+    assert read_sources(root) == [
+        replace(came[0], key=key, file=file, crop="anime", box="2 5 60 60", n_faces="2"),
+        replace(came[1], n_faces="0", reason="no face was found"),
+        replace(came[2], reason="404"),
+    ]
+    assert sha256_of(root / file) == key
+    assert table(tmp_path, "characters.csv") == [
+        {"file": file, "character": "Ann One", "series": "Sky", "role": "antihero"}
+    ]

@@ -15,9 +15,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -26,15 +29,16 @@ from hosts import DOMAIN, MARKS, RESERVATIONS, ROBOTS, ImageHost, picture_bytes
 
 from collection.fetching import pacing, rawfiles, sniffing
 from collection.fetching.addresses import Refused
-from collection.fetching.body import BodyBroken, read_body
+from collection.fetching.body import BodyBroken, most_bytes, read_away, read_body
 from collection.fetching.download import Downloader
 from collection.fetching.optout import header_verdict
 from collection.fetching.pacing import Clock, Limits
 from collection.fetching.reservations import parse_reservations
 from collection.fetching.robots import MAX_BYTES, closest_rule, parse_robots
+from collection.fetching.room import Place, Room
 from collection.fetching.urls import normalised
-from collection.records import Fetched
-from featurestore.errors import ImageRejected
+from collection.records import UNASKED, Fetched
+from featurestore.errors import ImageRejected, MissingExtra
 from featurestore.files import Disk, replaced_disk
 from featurestore.images import decode
 
@@ -125,7 +129,6 @@ BAD = {
     "/gone/": (410, "HTTP 410"),
     "/broken/": (500, "HTTP 500, 4 times"),
     "/unwell/9/20.png": (503, "HTTP 503, 4 times"),
-    "/later/1/3600/21.png": (429, "HTTP 429, which asks to wait 3600 s"),
     "/endless/23.png": (200, "too large: more than 1048576 bytes came"),
     "/vast/": (200, "too large: announces 100000000000 bytes; at most 1048576"),
     "/bomb/24.png": (200, "too large: more than 1048576 bytes once unpacked"),
@@ -168,6 +171,7 @@ AWAY = {
     "http://user:secret@example.org/": "redirect to http://example.org/: a user name or password in the URL",
     "http://nowhere.example.org/": "no address for nowhere.example.org",
     "http://a.example.org:99999/": "refused port 99999",
+    "http://.//a:b/x.png": "no host in the URL",
     "http://exa mple.org/": "refused host 'exa%20mple.org': no host name",
     "http://example.org/" + "a" * 9000: "characters; at most 8192",
 }
@@ -178,6 +182,8 @@ NO_URLS = {
     "file:///etc/passwd": "only http and https, not file",
     "data:image/png;base64,iVBORw0KGgo=": "only http and https, not data",
     "http://": "no host in the URL",
+    "http://./": "no host in the URL",
+    "http://.//a:b/x.png": "no host in the URL",
     "http://user:secret@example.org/": "a user name or password in the URL",
     "http://example.org\n/a.png": "no URL: ",
     "http://0177.0.0.1/": "no URL: Invalid IPv4 address",
@@ -339,12 +345,12 @@ def test_without_the_switch_for_tests_loopback_is_refused(tmp_path: Path, host: 
     assert all(each.reason and not each.sha256 for each in told.values())
     assert "loopback" in told[urls[0]].reason
     assert "loopback" in told[urls[1]].reason
+    assert {each.opt_out for each in told.values()} == {UNASKED}, "nobody was asked"
     assert not host.seen
 
 
 def test_a_resolver_that_changes_its_mind_cannot_move_a_connection(tmp_path: Path, host: ImageHost) -> None:
-    here = ["127.0.0.1"]
-    answers = [here, here, here, ["10.0.0.1"]]  # robots.txt, tdmrep.json, the picture, its second try
+    answers = [["127.0.0.1"], ["10.0.0.1"]]  # until the connection is reset, and the second try
 
     async def rebinding(name: str, port: int) -> Sequence[str]:
         return answers.pop(0)
@@ -383,6 +389,51 @@ def test_a_host_that_asks_for_too_much_is_not_waited_for(tmp_path: Path, host: I
     fetched = fetch_one(tmp_path, host, host.url("/later/1/61/1.png"), clock=fake.clock(), limits=Limits())
     assert fetched.reason == "HTTP 429, which asks to wait 61 s"
     assert fake.slept_s == []
+
+
+def test_a_host_that_asks_for_too_much_is_asked_for_nothing_else(tmp_path: Path, host: ImageHost) -> None:
+    shut = [host.url(f"/later/99/3600/{i}.png", name="a" + DOMAIN) for i in range(40)]
+    other = host.url("/slow/300/1.png", name="b" + DOMAIN)
+    told: list[Fetched] = []
+    patient = downloader(tmp_path, host, limits=Limits(n_per_host=2))
+    patient.fetch_all([*shut, other], told.append)
+    reasons = Counter(each.reason for each in told)
+    assert reasons.keys() == {
+        "", "HTTP 429, which asks to wait 3600 s", "not asked: the host said HTTP 429, and asks to wait 3600 s"
+    }  # fmt: skip
+    n_asked = sum(host.seen[f"/later/99/3600/{i}.png"] for i in range(40))
+    assert n_asked == reasons["HTTP 429, which asks to wait 3600 s"] <= 2
+    told.clear()
+    host.reset()
+    patient.fetch_all(
+        [host.url("/good/1.png", name="a" + DOMAIN), other], told.append
+    )  # the next round of a search
+    assert sorted(each.reason for each in told) == [
+        "",
+        "not asked: the host said HTTP 429, and asks to wait 3600 s",
+    ]
+    assert host.headers["/robots.txt"]["host"].startswith("b")
+    assert host.n_requests("/good/1.png") == 0
+
+
+def test_what_a_host_asked_for_holds_in_the_next_round(tmp_path: Path, host: ImageHost) -> None:
+    fake, told = FakeClock(), []
+    patient = downloader(tmp_path, host, clock=fake.clock(), limits=Limits(n_retries=0))
+    for path in ("/later/9/40/1.png", "/good/1.png"):
+        patient.fetch_all([host.url(path)], told.append)
+    assert [each.reason for each in told] == ["HTTP 429, 1 times", ""]
+    assert fake.slept_s == [40]
+
+
+def test_a_host_that_shuts_itself_while_others_have_the_slots_is_not_asked(
+    tmp_path: Path, host: ImageHost
+) -> None:
+    slow = [host.url(f"/slow/100/{i}.png", name="b" + DOMAIN) for i in range(6)]
+    shut = [host.url(f"/later/99/3600/{i}.png", name="a" + DOMAIN) for i in range(6)]
+    told = fetch(tmp_path, host, [*slow, *shut], limits=Limits(n_per_host=6, n_at_once=1))
+    assert sum(host.seen[f"/later/99/3600/{i}.png"] for i in range(6)) == 1
+    assert all(told[url].reason for url in shut)
+    assert not any(told[url].reason for url in slow)
 
 
 def test_a_wait_that_the_deadline_cannot_hold_is_not_begun(tmp_path: Path, host: ImageHost) -> None:
@@ -443,6 +494,70 @@ def test_a_url_has_a_deadline_in_all(path: str, tmp_path: Path, host: ImageHost)
     assert host.n_requests(path) == 1
 
 
+def test_a_urls_deadline_holds_for_what_its_sites_are_asked_too(tmp_path: Path, host: ImageHost) -> None:
+    names = [f"robots-drip{i}{DOMAIN}" for i in range(4)]  # 0.6 s for each robots.txt
+    url = host.url("/good/1.png", name=names[-1])
+    for name in reversed(names[:-1]):
+        url = host.url("/to/" + quote(url, safe=""), name=name)
+    start = time.monotonic()
+    allowed = {"allow_loopback_for_tests": host.allowed(*names)}
+    fetched = fetch_one(tmp_path, host, url, limits=Limits(deadline_s=1), **allowed)
+    assert fetched.reason == "not done within 1 s in all"
+    assert 1 <= time.monotonic() - start < 2.4
+    told = fetch(tmp_path, host, [url], limits=Limits(deadline_s=10), **allowed)
+    assert told[url].reason == ""
+
+
+def test_the_wait_of_a_sites_file_for_its_turn_is_not_held_against_a_url(
+    tmp_path: Path, host: ImageHost
+) -> None:
+    names = [f"robots-drip{i}{DOMAIN}" for i in range(4)]  # 2.4 s for all of them
+    urls = [host.url("/good/1.png", name=name) for name in names]
+    told = fetch(
+        tmp_path, host, urls, limits=Limits(n_at_once=1, deadline_s=1.8), allow_loopback_for_tests=host.allowed(*names)
+    )  # fmt: skip
+    assert [each.reason for each in told.values()] == [""] * 4
+
+
+def test_a_file_that_one_gave_up_goes_on_for_another() -> None:
+    async def ask() -> tuple[str, list[str]]:
+        clock, whole = Clock(), pacing.Allowance(5, Clock())
+
+        async def slow() -> str:
+            async with whole.running():
+                await asyncio.sleep(0.3)
+            return "the file"
+
+        task = asyncio.create_task(slow())
+        hasty, patient = pacing.Allowance(0.1, clock), pacing.Allowance(1, clock)
+        both = await asyncio.gather(
+            *(one.wait_for(task, whole) for one in (hasty, patient)), return_exceptions=True
+        )
+        assert 0.25 < patient.spent_s < 1
+        return str(both[0]), [str(both[1]), await patient.wait_for(task, whole)]
+
+    assert asyncio.run(ask()) == ("not done within 0.1 s in all", ["the file", "the file"])
+
+
+def test_an_allowance_that_is_paused_does_not_end() -> None:
+    async def rest(allowance: pacing.Allowance) -> None:
+        async with allowance.running():
+            with allowance.paused():
+                pass
+            await asyncio.sleep(5)
+
+    async def ask() -> None:
+        allowance = pacing.Allowance(0.3, Clock())
+        async with allowance.running():
+            with allowance.paused():
+                await asyncio.sleep(0.5)
+        assert allowance.spent_s < 0.2
+        with pytest.raises(Refused, match=r"not done within 0\.3 s in all"):
+            await rest(allowance)
+
+    asyncio.run(ask())
+
+
 def test_a_host_that_says_nothing_is_asked_again(tmp_path: Path, host: ImageHost) -> None:
     limits = Limits(read_s=0.3, backoff_s=0.01, n_retries=1)
     assert (
@@ -466,6 +581,8 @@ def test_the_wait_for_a_turn_is_not_held_against_a_url(tmp_path: Path, host: Ima
         ("120", 120), (" 5 ", 5), ("0", 0), ("Fri, 31 Dec 1999 23:59:59 GMT", 0), ("Mon, 01 Jan 2024 00:01:00 GMT", 60),
         ("Monday, 01-Jan-24 00:01:00 GMT", 60), ("Mon, 01 Jan 2024 01:01:00 +0100", 60), ("soon", None), ("", None),
         ("-5", None), ("1.5", None), ("٣", None), ("9" * 50, 999999999999),
+        ("Mon, 01 Jan 2024 99999999999999999999:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 -99999999999999999999999", None),
     ],
 )  # fmt: skip
 def test_retry_after_says_seconds_or_a_date(text: str, seconds: float | None) -> None:
@@ -488,6 +605,23 @@ def test_no_proxy_of_the_environment_is_used(
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     assert fetch_one(tmp_path, host, host.url("/good/1.png")).reason == ""
+
+
+def test_one_connection_serves_a_sites_files_and_its_picture(tmp_path: Path, host: ImageHost) -> None:
+    assert fetch_one(tmp_path, host, host.url("/good/1.png")).reason == ""
+    assert host.seen == {"/robots.txt": 1, "/.well-known/tdmrep.json": 1, "/good/1.png": 1}
+    assert host.n_connections == 1
+    host.reset()
+    assert fetch_one(tmp_path, host, host.url("/hops/1/unwell/1/2.png")).reason == ""
+    assert host.n_connections == 1
+
+
+def test_an_answer_whose_body_does_not_come_says_what_it_says(
+    tmp_path: Path, host: ImageHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collection.fetching.body._MAX_AWAY_S", 0.1)
+    assert fetch_one(tmp_path, host, host.url("/mute/")).reason == "HTTP 404"
+    assert host.n_requests("/mute/") == 1
 
 
 # Bytes.
@@ -546,6 +680,77 @@ def test_caps_hold_to_the_byte() -> None:
         body_of(b"", content_length="5001")
 
 
+def test_a_body_that_nobody_wants_is_read_away_if_it_is_small() -> None:
+    n_read = 0
+
+    async def stream() -> Any:
+        nonlocal n_read
+        for _ in range(100):
+            n_read += 1 << 12
+            yield bytes(1 << 12)
+
+    def read(**headers: str) -> int:
+        nonlocal n_read
+        n_read = 0
+        asyncio.run(read_away(httpx.Response(404, headers=headers, content=stream())))
+        return n_read
+
+    assert read(**{"content-length": "70000"}) == 0
+    assert read(**{"transfer-encoding": "chunked"}) == (64 << 10) + (1 << 12)
+
+
+@pytest.mark.parametrize(
+    ("headers", "n_bytes"),
+    [({}, 1000), ({"content-length": "300"}, 300), ({"content-length": "9999"}, 1000), ({"content-length": "x"}, 1000),
+     ({"content-length": "300", "content-encoding": "gzip"}, 1000)],
+)  # fmt: skip
+def test_headers_tell_how_large_a_body_may_be(headers: dict[str, str], n_bytes: int) -> None:
+    assert most_bytes(httpx.Headers(headers), 1000) == n_bytes
+
+
+def test_who_wants_more_than_there_is_room_for_waits_and_first_come_is_first_served() -> None:
+    async def enter() -> list[str]:
+        room, order = Room(100), []
+
+        async def body(name: str, n_bytes: int) -> None:
+            with Place(room) as place:
+                await place.take(n_bytes)
+                order.append(name)
+                await asyncio.sleep(0.01)
+
+        with Place(room) as first:
+            await first.take(60)
+            waiting = [asyncio.create_task(body(*each)) for each in (("large", 1000), ("small", 10))]
+            await asyncio.sleep(0.01)
+            assert order == []
+            first.shrink(20)
+            await asyncio.sleep(0.01)
+            assert order == []
+        await asyncio.gather(*waiting)
+        await room.take(100)
+        return order
+
+    assert asyncio.run(enter()) == ["large", "small"]
+
+
+def test_downloads_wait_for_the_pictures_that_are_checked(tmp_path: Path) -> None:
+    n_asked: list[int] = []
+
+    def slow(data: bytes) -> str:
+        time.sleep(0 if n_asked else 0.5)
+        n_asked.append(sum(path.startswith("/good") for path in host.seen))
+        return ""
+
+    def large(name: str) -> bytes:
+        return picture_bytes(name) + bytes(CAP - 20_000)
+
+    with ImageHost(pictures=large) as host:
+        urls = [host.url(f"/good/{i}.png") for i in range(60)]
+        told = fetch(tmp_path, host, urls, check=slow, limits=replace(QUICK, n_at_once=4))
+    assert n_asked[0] <= 8 + 4
+    assert all(not each.reason for each in told.values())
+
+
 def test_a_long_robots_txt_is_cut_and_its_torn_line_left_out() -> None:
     start = b"User-agent: *\nDisallow: /no\n"
     data = start + b"#" * (MAX_BYTES - len(start) - 12) + b"\nDisallow: /yes"
@@ -584,6 +789,13 @@ def test_what_is_no_image_has_a_word(data: bytes, word: str) -> None:
         (["noindex", "noai"], "noai"), (["otherbot: noindex", "noimageai"], "noimageai"), (["noindex, nofollow"], ""),
         (["unavailable_after: 25 Jun 2030 15:00:00 PST, noai"], "noai"), (["max-image-preview: none"], ""),
         (["noaim"], ""), ([""], ""), ([","], ""), ([":"], ""),
+        (["unavailable_after: Sat, 25 Jun 2030 15:00:00 GMT, noai"], "noai"), (["max-foo: 3, noai"], "noai"),
+        (["foo: 3, noai"], "noai"), (["max-foo: none, noindex"], ""), (["foo bar: noai"], "noai"),
+        (["otherbot: unavailable_after: Sat, 25 Jun 2030 15:00:00 GMT, noai"], ""), (["otherbot: foo, noai"], "noai"),
+        (["otherbot: max-snippet: 5, noai"], ""), (["other-bot_2/1.0: noai"], ""), (["kyara/0.1: noai"], "kyara: noai"),
+        (["otherbot: noindex, kyara: foo, noai"], "kyara: noai"), (["otherbot: noindex, *: noai"], "*: noai"),
+        (["noindex; noai"], "noai"), (["noindex noai"], "noai"), (["'noai'"], "noai"), (["noindex: noai"], "noai"),
+        (["max-image-preview: large; noai"], "noai"), (["otherbot: noindex noai"], ""), (["kyara:, noai"], "noai"),
     ],
 )  # fmt: skip
 def test_x_robots_tag_keeps_pictures_out(values: list[str], reason: str) -> None:
@@ -643,6 +855,8 @@ def test_robots_txt_says_whether_to_learn_from_it(text: str, path: str, signal: 
         ('[{"location": "/", "tdm-reservation": true}]', "/a", False),
         ('[{"location": "/", "tdm-reservation": [1]}, 5, {"location": 3, "tdm-reservation": 1}, null]', "/a", True),
         ('{"location": "/", "tdm-reservation": 1}', "/a", True),
+        (r'[{"location": "/\ud800", "tdm-reservation": 1}]', "/a", True),
+        ('[{"location": "/my pictures/{a}", "tdm-reservation": 1}]', "/my%20pictures/%7Ba%7D/1.png", False),
         ("<html>", "/a", True), ("[" * 100_000, "/a", True), ("\ud800", "/a", True), ("", "/a", True),
     ],
 )  # fmt: skip
@@ -695,6 +909,33 @@ def test_robots_txt_is_read_as_rfc_9309_says(text: str, path: str, rule: str) ->
     assert str(closest_rule(parse_robots(text.encode(), "kyara").rules, path) or "") == rule
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/my pictures/", "/{id}/", '/"q"/', "/<x>/", "/a[1]/", "/a|b/", "/a^b/", "/a\\b/", "/`x`/", "/it's/", "/(a),b/",
+        "/x$y/", "/a%5B1%5D/", "/a%5b1]/", "/ü[1]/", "/ü x/", "/@a:b/", "/a%20b/", "/~a/", "/100%/", "/a?b=[c] {d}",
+    ],
+)  # fmt: skip
+def test_paths_of_robots_txt_and_of_urls_have_one_spelling(path: str) -> None:
+    rules = parse_robots(f"User-agent: *\nDisallow: {path}\n".encode(), "kyara").rules
+    written = httpx.URL(normalised(f"http://example.org{path}1.png")).raw_path.decode()
+    encoded = f"{quote(path, safe='/%?=')}1.png"
+    assert closest_rule(rules, written) == closest_rule(rules, encoded) == rules[0]
+    assert closest_rule(rules, "/elsewhere") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("/a%2Fb", "/a/b", False), ("/a%3Fb", "/a?b", False), ("/a%2A", "/a*", True), ("/a%2A", "/ab", False),
+        ("/a*b", "/a*b", True), ("/a%24", "/a$", True), ("/a%24", "/a$b", True), ("/a$", "/a$", False), ("/a$", "/a", True),
+    ],
+)  # fmt: skip
+def test_what_means_something_else_in_a_url_stays_apart(pattern: str, path: str, matches: bool) -> None:
+    rules = parse_robots(f"User-agent: *\nDisallow: {pattern}\n".encode(), "kyara").rules
+    assert (closest_rule(rules, path) is not None) is matches
+
+
 def test_no_robots_txt_takes_long() -> None:
     start = time.monotonic()
     rules = parse_robots(
@@ -716,6 +957,7 @@ def test_no_robots_txt_takes_long() -> None:
         (" http://example.org/a b ", "http://example.org/a%20b"), ("http://bücher.de/ü", "http://xn--bcher-kva.de/%C3%BC"),
         ("http://example.org/a%2Fb?x=%20&y", "http://example.org/a%2Fb?x=%20&y"), ("http://[2A00::1]/", "http://[2A00::1]/"),
         ("http://example.org:8080?q", "http://example.org:8080/?q"),
+        ("http://example.org../a", "http://example.org/a"),
     ],
 )  # fmt: skip
 def test_urls_have_one_spelling(url: str, same: str) -> None:
@@ -793,6 +1035,35 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing(tmp_path: Path, host: Image
     assert not any(name.startswith(".tmp-") for name in files_in(tmp_path))
     fetch(tmp_path, host, urls)
     assert len(files_in(tmp_path)) == 5
+
+
+def test_what_nobody_foresaw_is_a_urls_reason_and_not_the_runs_end(
+    tmp_path: Path, host: ImageHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    def check(data: bytes) -> str:
+        if data == picture_bytes("2.png"):
+            raise OSError("no disk's")
+        return ""
+
+    async def resolver(name: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"] if name.startswith("a") else [][0]
+
+    paths = [("/good/1.png", "a"), ("/good/2.png", "a"), ("/good/3.png", "b")]
+    urls = [host.url(path, name=name + DOMAIN) for path, name in paths]
+    told = fetch(tmp_path, host, urls, check=check, resolver=resolver)
+    assert [told[url].reason for url in urls] == [
+        "", "failed: OSError: no disk's", "failed: IndexError: list index out of range"
+    ]  # fmt: skip
+    assert set(files_in(tmp_path)) == {told[urls[0]].sha256}
+    assert [record.name for record in caplog.records] == ["collection.fetching.download"] * 2
+
+
+def test_what_is_missing_here_ends_the_run(tmp_path: Path, host: ImageHost) -> None:
+    def check(data: bytes) -> str:
+        raise MissingExtra("no decoder; install it")
+
+    with pytest.raises(MissingExtra, match="no decoder"):
+        fetch(tmp_path, host, [host.url("/good/1.png"), host.url("/silent/")], check=check)
 
 
 def test_what_the_caller_raises_ends_the_run(tmp_path: Path, host: ImageHost) -> None:
@@ -950,6 +1221,33 @@ def test_tls_verifies_the_name_and_not_the_address(tmp_path: Path) -> None:
         assert fetch_one(root, host, good, tls=client).reason == ""
         assert "certificate refused" in fetch_one(root, host, other, tls=client).reason
         assert "certificate refused" in fetch_one(root, host, good).reason
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_that_breaks_after_its_handshake_is_a_urls_reason(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    server, client = certificates(tmp_path, "a" + DOMAIN)
+    client.minimum_version = client.maximum_version = version
+    with ImageHost(tls=server) as host:
+        torn, good = (host.url(f"/{kind}/1.png", name="a" + DOMAIN) for kind in ("torn-tls", "good"))
+        told = fetch(tmp_path / "raw", host, [torn, good], tls=client)
+        n_bytes = len(picture_bytes("1.png"))
+        assert told[torn].reason == f"body ended early: 100 of {n_bytes} bytes came, 4 times"
+        assert told[good].reason == ""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_host_that_asks_who_we_are_is_no_connection(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    server, client = certificates(tmp_path, "a" + DOMAIN)
+    client.minimum_version = client.maximum_version = version
+    server.verify_mode = ssl.CERT_REQUIRED  # in TLS 1.3 its no comes after the handshake
+    with ImageHost(tls=server) as host, ImageHost() as other:
+        closed, good = host.url("/good/1.png", name="a" + DOMAIN), other.url("/slow/200/1.png")
+        allowed = host.allowed("a" + DOMAIN) | other.allowed()
+        told = fetch(tmp_path / "raw", host, [closed, good], tls=client, allow_loopback_for_tests=allowed)
+        assert told[closed].reason.startswith("not allowed: robots.txt unreachable: connection failed: ")
+        assert told[good].reason == ""
 
 
 def test_nothing_heavy_is_loaded_before_a_download_begins() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from collection.gathering import Gathered, gather, planned
 from collection.journal import Journal
-from collection.providers import BudgetSpent, ProviderRefused
+from collection.providers import BudgetSpent, ProviderRefused, QueryRefused
 from collection.records import Candidate, Character, Fetched, Verdict
 from featurestore.errors import DataError
 
@@ -40,6 +40,9 @@ class Offers:
             assert self._stop is not None
             raise self._stop
         return [Candidate(one, self.name, one.name, i, url) for i, url in enumerate(self._offers[one.name])]
+
+    def forget_empty(self) -> int:
+        return 0
 
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         return []
@@ -111,6 +114,29 @@ def test_several_pictures_of_one_are_different_ones(tmp_path: Path) -> None:
     assert found.entries[1].reason == "a picture that was taken already"
 
 
+class Choosy(Offers):
+    """Refuses queries about those whose name begins with x."""
+
+    def candidates(self, one: Character) -> list[Candidate]:
+        if one.name.startswith("x"):
+            raise QueryRefused("offers: not understood")
+        return super().candidates(one)
+
+
+def test_a_query_that_is_refused_concerns_one_character(tmp_path: Path) -> None:
+    found = run(Choosy(a=["a0"], x1=[], b=["b0"], x2=[], x3=[], c=["c0"]), Web(), tmp_path / "j")
+    assert taken(found) == [("a", "a0"), ("b", "b0"), ("c", "c0")]
+    assert found.missing == tuple((character(name), "offers: not understood") for name in ("x1", "x2", "x3"))
+    assert (found.stopped, found.refused) == ("", False)
+
+
+def test_three_queries_that_are_refused_in_a_row_are_no_matter_of_the_queries(tmp_path: Path) -> None:
+    found = run(Choosy(a=["a0"], x1=[], x2=[], x3=[], b=["b0"]), Web(), tmp_path / "j")
+    assert taken(found) == [("a", "a0")]
+    assert (found.stopped, found.refused) == ("offers: not understood, 3 times", True)
+    assert found.missing[-1] == (character("b"), "not asked about")
+
+
 def test_a_second_run_fetches_nothing_and_finds_the_same(tmp_path: Path) -> None:
     provider = Offers(a=["a0", "a1"], b=["b0"])
     first = run(provider, Web(a0="404"), tmp_path / "j")
@@ -171,5 +197,5 @@ def test_failures_are_forgotten_when_asked(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     journal.add(DONE)
     journal.add(replace(DONE, url="bad", reason="404"))
-    assert journal.forget_failures() == 1
+    assert journal.forget(lambda one: bool(one.reason)) == 1
     assert list(Journal(tmp_path / "j").done) == ["u"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
+import os
 import random
 import re
 import signal
@@ -22,11 +24,16 @@ from PIL import Image
 
 from collection.card import write_card
 from collection.crop import CropParams, cut
+from collection.fetching.rawfiles import keep
 from collection.importing import import_folder
+from collection.provenance import read_sources
 from collection.providers.folder import Folder
 from collection.records import Candidate, Character, Fetched
 from collection.searching import Places, Wish, copied, plan_text, report_text, search
-from featurestore.errors import DataError
+from featurestore.errors import DataError, UsageError
+from featurestore.files import TEMPORARY_PREFIX
+from featurestore.metadata import facts_of
+from featurestore.scan import find_files
 from tests.conftest import ROOT, encoded, picture
 from tests.hosts import ImageHost
 from tests.serpapi_double import KEY, SerpApiDouble, images
@@ -221,6 +228,9 @@ class Nobody:
     def candidates(self, one: Character) -> list[Candidate]:
         return [Candidate(one, self.name, "", i, f"http://gone.example/{i}.png") for i in range(6)]
 
+    def forget_empty(self) -> int:
+        return 0
+
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         return []
 
@@ -245,7 +255,94 @@ def test_a_search_that_finds_nothing_leaves_the_data_as_they_were(
             max_pixels=100,
         )  # fmt: skip
     assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["mine.png"]
-    assert [record.getMessage() for record in caplog.records] == [f"1 not taken: no {i}" for i in range(5)]
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warned == [f"1 not taken: no {i}" for i in range(5)]
+
+
+class Two:
+    """Offers everybody a picture of their own and one more, and waits where it is told to."""
+
+    name, costs, lasts = "two", False, True
+
+    def __init__(self, wait: Callable[[], object] = lambda: None) -> None:
+        self._wait = wait
+
+    def known(self, one: Character) -> bool:
+        return True
+
+    def candidates(self, one: Character) -> list[Candidate]:
+        self._wait()
+        return [Candidate(one, self.name, "", i, f"{one.name} {i}", page="a\x00\x1b[2Jb") for i in range(2)]
+
+    def forget_empty(self) -> int:
+        return 0
+
+    def strangers(self, characters: Sequence[Character]) -> list[str]:
+        return []
+
+
+def two(folder: Path, provider: Two | None = None) -> tuple[list[str], tuple[Any, Any]]:
+    """A search of two characters: which addresses were fetched, and what came of it."""
+    places, params, asked = Places(folder / "raw", folder / "data"), CropParams("center-top"), list[str]()
+
+    def fetch(urls: Sequence[str], done: Callable[[Fetched], None]) -> None:
+        for url in urls:
+            asked.append(url)
+            data = encoded(picture(sum(url.encode()), (80, 60)))
+            done(Fetched(url, sha256=keep(places.images, data), n_bytes=len(data)))
+
+    return asked, search(
+        [ANN, CID], provider or Two(), fetch, places, lambda image: cut(image, params), Wish(),
+        cutting=params.told(), max_pixels=10_000,
+    )  # fmt: skip
+
+
+def test_what_came_and_is_gone_or_cut_short_is_fetched_again(tmp_path: Path) -> None:
+    asked, _ = two(tmp_path)
+    assert asked == ["Ann One 0", "Cid 0"]
+    assert two(tmp_path)[0] == []
+    gone, short = sorted(path for path in (tmp_path / "raw/images").rglob("*") if path.is_file())
+    before = short.read_bytes()
+    gone.unlink()
+    short.write_bytes(before[:100])
+    assert sorted(two(tmp_path)[0]) == ["Ann One 0", "Cid 0"]
+    assert short.read_bytes() == before
+    short.write_bytes(before[:-1] + b"x")
+    with pytest.raises(DataError, match=f"{short.name}: damaged, .*; delete it and search again"):
+        two(tmp_path)
+
+
+def test_texts_of_others_are_one_printable_line_of_the_record(tmp_path: Path) -> None:
+    two(tmp_path)
+    assert {row.page for row in read_sources(tmp_path / "data")} == {r"a\x00\x1b[2Jb"}
+    two(tmp_path)
+
+
+def test_two_searches_do_not_write_to_one_place_at_a_time(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def again() -> None:
+        with pytest.raises(
+            UsageError, match=r"another search is writing to .*raw; wait for its end"
+        ) as refused:
+            two(tmp_path)
+        tried.append(str(refused.value))
+
+    two(tmp_path, Two(again))
+    assert len(tried) == 2
+    two(tmp_path)
+
+
+def test_what_a_killed_run_left_unfinished_is_swept_away(tmp_path: Path) -> None:
+    two(tmp_path)
+    left = [
+        tmp_path / "raw" / name / f"{TEMPORARY_PREFIX}{2**22 + 1}-0" for name in ("answers/x", "images/00")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    two(tmp_path)
+    assert not any(path.exists() for path in left)
 
 
 def own(folder: Path, **pictures: int) -> None:
@@ -286,7 +383,10 @@ def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> N
     assert "     2  Ann One (S)\n" in plan
     assert "Stranger: nobody on the list is called so" in plan
     assert Folder(tmp_path / "mine").strangers(people) == ["Stranger"]
-    assert {row.url for row in made.rows} == {"Ann One/a.png", "Ann One/b.png", "cid/b.png"}, (
+    assert "collection import" not in plan
+    own(tmp_path / "classes", hero__a=1, villain__b=2)
+    assert "(folders of classes, " in plan_text(people, Folder(tmp_path / "classes"), None)
+    assert {row.url for row in made.rows} == {"Ann One/a.png", "Ann One/b.png", "series x/cid/b.png"}, (
         "no path of this machine"
     )
     write_card(places.root)
@@ -296,6 +396,26 @@ def test_own_pictures_are_found_by_the_name_of_their_folder(tmp_path: Path) -> N
     assert "| villain | antihero | 1 | 1 | 1 |" in text
     assert "| its first bytes are no image's | 1 |" in text
     assert "| hero | center-top | 1 |" in text
+
+
+def test_a_file_that_is_none_has_its_reason_and_stops_nothing(tmp_path: Path) -> None:
+    own(tmp_path / "mine", Ann_One__b=1, Cid__b=2)
+    folder = tmp_path / "mine" / "Ann One"
+    (folder / "a.png").mkdir()
+    (folder / "c.png").symlink_to("nothing")
+    os.mkfifo(folder / "d.png")
+    (folder / "e.png").symlink_to("/dev/zero")
+    (folder / "f\x07\n.png").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(folder) + b"/g\xff.png")).write_bytes(encoded(picture(3, (80, 60))))
+    places, made, said = cut_own(tmp_path, [ANN, CID])
+    assert made.n_images == {"hero": 2, "villain": 1}
+    rows = read_sources(places.root)
+    assert {row.url.rpartition("/")[2]: bool(row.reason) for row in rows if row.character == "Ann One"} == {
+        "a.png": True, "b.png": False, "c.png": True, "d.png": True, "e.png": True, "f%07%0A.png": True,
+        "g%FF.png": False,
+    }  # fmt: skip
+    assert "not taken: not_a_file" in said
+    assert len(facts_of(find_files(places.root), places.root, group_from=None)) == 3
 
 
 def test_own_pictures_that_changed_are_read_again(tmp_path: Path) -> None:

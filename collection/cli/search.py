@@ -49,7 +49,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--budget", type=count, metavar="N", help="credits of SerpAPI that may be spent")
     parser.add_argument("--dry-run", action="store_true", help="print the plan; ask nobody, write nothing")
-    parser.add_argument("--retry-failed", action="store_true", help="try again what was not to be had")
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try again what was not to be had, and ask again, a credit each, where nothing was offered",
+    )
     parser.add_argument("--replace", action="store_true", help="in place of everything in data/")
     parser.add_argument(
         "--raw", type=Path, default=Path("raw"), metavar="DIR", help="what came, as it came (%(default)s)"
@@ -60,6 +64,7 @@ def add(commands: Commands) -> None:
 
 def _search(options: argparse.Namespace) -> int:
     from collection.crop import CropParams, cut
+    from collection.crop.remembered import remembered
     from collection.searching import Places, Wish, plan_text, report_text, search, strangers_text
     from extractors.devices import n_threads
     from featurestore.params import load_params
@@ -72,13 +77,14 @@ def _search(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(plan_text(characters, provider, options.budget))
         return 0
+    find = remembered(places.faces)
     every = options.folder is not None  # who fills a folder has chosen
     found, made = search(
         characters,
         provider,
         _fetch(options, places, max_pixels),
         places,
-        lambda image: cut(image, cutting),
+        lambda image: cut(image, cutting, find=find),
         Wish(
             options.per_character or (None if every else 1),
             options.tries or (None if every else 5),

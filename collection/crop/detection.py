@@ -5,15 +5,15 @@ Owns at which sizes a picture is searched and which finds are one face. Refuses 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from extractors.faces import FaceBox, detector, find_faces
 
 if TYPE_CHECKING:
     from extractors.base import RGB
 
-__all__ = ["SIZES_PX", "Detector", "Finder", "distinct", "faces_in", "overlap", "search_of"]
+__all__ = ["SIZES_PX", "Detector", "Finder", "distinct", "face_of", "faces_in", "overlap", "search_of"]
 
 Detector = Literal["anime", "mtcnn"]
 Finder = Callable[["RGB", Detector], list[FaceBox]]
@@ -40,6 +40,19 @@ def faces_in(image: RGB, method: Detector) -> list[FaceBox]:
     if method == "mtcnn":
         return distinct(find_faces(image, method))
     return distinct(face for size_px in SIZES_PX for face in find_faces(image, method, sizes_px=[size_px]))
+
+
+def face_of(values: Mapping[str, Any]) -> FaceBox:
+    """A face out of JSON.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    told = dict(values)
+    landmarks = tuple((float(x), float(y)) for x, y in told.pop("landmarks", ()))
+    return FaceBox(**told, landmarks=landmarks)
 
 
 def search_of(method: Detector) -> str:

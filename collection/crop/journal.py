@@ -15,12 +15,12 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from collection.crop.cutting import CropParams
+from collection.crop.detection import face_of
 from collection.crop.files import Cropped, Source
 from collection.crop.squares import Square
-from extractors.faces import FaceBox
 from featurestore.errors import DataError, UsageError
 from featurestore.files import make_folder, sha256_of
 
@@ -150,7 +150,7 @@ class Journal:
                 "source": Source(self._root / values["source"], label=""),
                 "path": None if path is None else self._path.parent / path,
                 "box": None if box is None else Square(**box),
-                "face": None if face is None else _face(**face),
+                "face": None if face is None else face_of(face),
             }
             return Cropped(**values)
         except (ValueError, TypeError, KeyError) as error:
@@ -173,10 +173,6 @@ class Journal:
 
 def _holds(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
-
-
-def _face(*, landmarks: list[list[float]], **values: Any) -> FaceBox:
-    return FaceBox(**values, landmarks=tuple((x, y) for x, y in landmarks))
 
 
 def _text(options: Mapping[str, object], name: str) -> str:

@@ -1,15 +1,17 @@
 """A response's body, within bounds.
 
-Owns the caps on bytes as they come and as they are once unpacked, and telling a body that ended
-early. Unpacks by itself: httpx would unpack whatever a chunk holds before anybody can count it.
-Refuses to know why a body is wanted.
+Owns the caps on bytes as they come and as they are once unpacked, telling a body that ended early, and
+reading away what nobody wants. Unpacks by itself: httpx would unpack whatever a chunk holds before anybody
+can count it. Refuses to know why a body is wanted.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collection.fetching.addresses import Refused
 from collection.fetching.urls import one_line
@@ -17,7 +19,11 @@ from collection.fetching.urls import one_line
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["BodyBroken", "read_body"]
+__all__ = ["BodyBroken", "most_bytes", "read_away", "read_body"]
+
+#: So much of a body that nobody wants is read, so that its connection can be used again.
+_MAX_AWAY_BYTES: Final = 64 << 10
+_MAX_AWAY_S: Final = 2.0
 
 
 class BodyBroken(Exception):
@@ -55,8 +61,12 @@ class _Gzip:
         return unpacked
 
 
+def _encoding(headers: httpx.Headers) -> str:
+    return str(headers.get("content-encoding", "")).strip().lower()
+
+
 def _unpacker(headers: httpx.Headers) -> _Plain | _Gzip:
-    encoding = headers.get("content-encoding", "").strip().lower()
+    encoding = _encoding(headers)
     if encoding in ("", "identity"):
         return _Plain()
     if encoding in ("gzip", "x-gzip"):
@@ -67,6 +77,27 @@ def _unpacker(headers: httpx.Headers) -> _Plain | _Gzip:
 def _announced(headers: httpx.Headers) -> int | None:
     length = headers.get("content-length", "").split(",")[0].strip()
     return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
+
+
+def most_bytes(headers: httpx.Headers, max_bytes: int) -> int:
+    """How large a body may be that `read_body` gives, as far as its headers tell."""
+    announced = None if _encoding(headers) else _announced(headers)
+    return max_bytes if announced is None else min(announced, max_bytes)
+
+
+async def read_away(response: httpx.Response) -> None:
+    """Read a body that nobody wants, if it is small and comes soon: else its connection is lost."""
+    import httpx
+
+    if (_announced(response.headers) or 0) > _MAX_AWAY_BYTES:
+        return
+    n_read = 0
+    with contextlib.suppress(httpx.TransportError, TimeoutError):
+        async with asyncio.timeout(_MAX_AWAY_S):
+            async for chunk in response.aiter_raw():
+                n_read += len(chunk)
+                if n_read > _MAX_AWAY_BYTES:
+                    return
 
 
 async def read_body(

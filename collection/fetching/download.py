@@ -8,6 +8,7 @@ check is given), and to remember runs: what was fetched before is the caller's t
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collection.fetching import rawfiles, sniffing
 from collection.fetching.addresses import AddressRefused, Refused, Resolver
-from collection.fetching.exchange import Exchange, Trail, Wanted
+from collection.fetching.exchange import Exchange
 from collection.fetching.optout import TOKEN, Origins
-from collection.fetching.pacing import Clock, Limits
+from collection.fetching.pacing import Allowance, Clock, Limits, Mood
 from collection.fetching.robots import MAX_BYTES
+from collection.fetching.room import Place
+from collection.fetching.trail import Trail, Wanted
 from collection.fetching.urls import normalised, one_line
-from collection.records import Fetched, Verdict
-from featurestore.errors import MissingExtra
+from collection.records import Fetched, Verdict, utc
+from featurestore.errors import KyaraError, MissingExtra
 
 if TYPE_CHECKING:
     import ssl
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = ["USER_AGENT", "Downloader"]
+
+log = logging.getLogger(__name__)
 
 USER_AGENT: Final = f"{TOKEN}/0.1 (a research image collection; heeds robots.txt and noai)"
 
@@ -91,9 +96,10 @@ class Downloader:
         self.resolver = resolver
         self.tls = tls
         self.allow_loopback_for_tests = allow_loopback_for_tests
+        self._moods: dict[str, Mood] = {}
 
     def fetch_all(self, urls: Iterable[str], on_done: Callable[[Fetched], None]) -> None:
-        """Fetch every URL once.
+        """Fetch every URL once; a host that asked to be left alone in an earlier call is left alone.
 
         Parameters
         ----------
@@ -108,7 +114,7 @@ class Downloader:
         OSError
             If the disk is full or refuses: what a site does never raises.
         MissingExtra
-            If httpx is not installed.
+            If httpx is not installed, or what the check takes is not.
         """
         try:
             import httpx  # noqa: F401
@@ -124,11 +130,10 @@ class Downloader:
         for url in dict.fromkeys(urls):
             try:
                 spellings[normalised(url)].append(url)
-            except Refused as refused:
-                on_done(Fetched(url, time=_utc(self.clock), reason=one_line(str(refused))))
-        resolver = self.resolver or SystemResolver()
+            except Exception as error:
+                on_done(Fetched(url, time=utc(self.clock.now()), reason=_reason(url, error)))
         transport = CheckedTransport(
-            resolver,
+            self.resolver or SystemResolver(),
             n_connections=self.limits.n_at_once,
             tls=self.tls,
             allow_loopback_for_tests=self.allow_loopback_for_tests,
@@ -150,8 +155,6 @@ class Downloader:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await transport.aclose()
-            if isinstance(resolver, SystemResolver):
-                resolver.close()
 
 
 class _Run:
@@ -165,8 +168,9 @@ class _Run:
             user_agent=settings.user_agent,
             clock=settings.clock,
             rng=settings.rng,
+            moods=settings._moods,
         )
-        self._origins = Origins(self._of_an_origin)
+        self._origins = Origins(self._of_an_origin, self._exchange.allowance)
         self._checking = asyncio.Semaphore(_N_CHECKING)
         self._writing = asyncio.Lock()
         self._wanted = Wanted(
@@ -179,17 +183,19 @@ class _Run:
         )
 
     async def fetched(self, url: str) -> Fetched:
-        """What came of a normalised URL."""
+        """What came of a normalised URL: whatever goes wrong but the writing is its reason."""
         trail, body, sha256, reason = Trail(url), b"", "", ""
-        try:
-            body = await self._exchange.get(trail, self._wanted)
-            await self._check(body)
-            async with self._writing:
-                sha256 = await asyncio.to_thread(rawfiles.keep, self._settings.root, body)
-        except Refused as refused:
-            reason = one_line(str(refused))
+        with Place(self._exchange.room) as place:
+            try:
+                body = await self._exchange.get(trail, self._wanted, self._exchange.allowance(), place)
+                await self._check(body)
+            except Exception as error:
+                reason = _reason(url, error)
+            else:
+                async with self._writing:
+                    sha256 = await asyncio.to_thread(rawfiles.keep, self._settings.root, body)
         return Fetched(
-            url=url, final_url=trail.url, time=_utc(self._settings.clock), status=trail.status,
+            url=url, final_url=trail.url, time=utc(self._settings.clock.now()), status=trail.status,
             opt_out=trail.opt_out, sha256=sha256, n_bytes=len(body), kind=sniffing.kind_of(body),
             reason=reason, redirects=tuple(trail.redirects),
         )  # fmt: skip
@@ -202,12 +208,12 @@ class _Run:
         if wrong:
             raise Refused(wrong)
 
-    async def _permit(self, trail: Trail) -> None:
-        trail.opt_out = await self._origins.verdict(trail.url)
+    async def _permit(self, trail: Trail, allowance: Allowance) -> None:
+        trail.opt_out = await self._origins.verdict(trail.url, allowance)
         if not trail.opt_out.allowed:
             raise Refused(f"not allowed: {trail.opt_out.reason}")
 
-    async def _of_an_origin(self, url: str) -> bytes | Verdict:
+    async def _of_an_origin(self, url: str, allowance: Allowance) -> bytes | Verdict:
         """A file; nothing where the site has none; no to everything where nobody can say (RFC 9309)."""
         trail = Trail(url)
         wanted = Wanted(
@@ -218,7 +224,8 @@ class _Run:
             heeds_opt_out=False,
         )
         try:
-            return await self._exchange.get(trail, wanted)
+            with Place(self._exchange.room) as place:
+                return await self._exchange.get(trail, wanted, allowance, place)
         except Refused as refused:
             if isinstance(refused, AddressRefused) and not trail.redirects:
                 raise  # the host itself, and so every picture there
@@ -252,5 +259,14 @@ def _refuse_other_bytes(head: bytes) -> None:
         raise Refused(f"no image: begins like {sniffing.beginning(head)}")
 
 
-def _utc(clock: Clock) -> str:
-    return clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _reason(url: str, error: Exception) -> str:
+    """The line for the record of what a site brought about; what nobody foresaw is named, and logged.
+
+    What is wrong on our side goes on as it is: no site can help it.
+    """
+    if isinstance(error, Refused):
+        return one_line(str(error))
+    if isinstance(error, (KyaraError, ImportError)):
+        raise error
+    log.warning("%s: failed in a way that nobody foresaw", one_line(url), exc_info=error)
+    return one_line(f"failed: {type(error).__name__}: {error}")

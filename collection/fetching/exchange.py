@@ -1,8 +1,7 @@
 """A URL, through its redirects and its host's moods, to the bytes of its last answer.
 
-Owns the order of things: permission, the host's turn, the request, its headers, its body; which
-failures deserve another try; and the trail of what happened. Refuses to know what the bytes are for,
-and to write.
+Owns the order of things: permission, the host's turn, the request, its headers, room for its body, the
+body; which failures deserve another try. Refuses to know what the bytes are for, and to write.
 """
 
 from __future__ import annotations
@@ -10,97 +9,27 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collection.fetching import pacing
 from collection.fetching.addresses import Refused
-from collection.fetching.body import BodyBroken, read_body
+from collection.fetching.body import BodyBroken, most_bytes, read_away, read_body
 from collection.fetching.optout import header_verdict
-from collection.fetching.pacing import Allowance, Clock, Limits, Turn
-from collection.fetching.urls import joined, one_line
-from collection.records import Verdict
+from collection.fetching.pacing import Allowance, Clock, Limits, Mood, Turn
+from collection.fetching.room import Place, Room
+from collection.fetching.trail import Trail, Wanted
+from collection.fetching.urls import one_line
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Exchange", "Trail", "Wanted"]
+__all__ = ["Exchange"]
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _TOO_MANY: Final = 429
-
-
-@dataclass
-class Trail:
-    """What happened on the way; filled in as it does, so that a failure leaves it.
-
-    Attributes
-    ----------
-    url : str
-        Where it stands now.
-    status : int
-        Of the last answer; 0 if the last request had none.
-    opt_out : Verdict
-    redirects : list of str
-        The URLs that were redirected to.
-    first : str
-        Where it began.
-    """
-
-    url: str
-    status: int = 0
-    opt_out: Verdict = field(default_factory=lambda: Verdict(True))
-    redirects: list[str] = field(default_factory=list)
-    first: str = ""
-
-    def __post_init__(self) -> None:
-        self.first = self.url
-
-    def follow(self, location: str, *, n_redirects: int) -> None:
-        """Go where a redirect leads.
-
-        Raises
-        ------
-        Refused
-            For a loop, one redirect too many, or a place that is not gone to.
-        """
-        target = joined(self.url, location)
-        if target in (self.first, self.url, *self.redirects):
-            raise Refused(f"redirect loop at {one_line(target, limit=120)}")
-        if len(self.redirects) == n_redirects:
-            raise Refused(f"more than {n_redirects} redirects")
-        self.redirects.append(target)
-        self.url = target
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is wanted of a URL.
-
-    Attributes
-    ----------
-    accept : str
-        Media types.
-    max_wire_bytes, max_bytes, cut : int, int, bool
-        See `collection.fetching.body.read_body`.
-    look, look_bytes : callable, int
-        The same.
-    heeds_opt_out : bool
-        Whether headers of an answer can forbid to take it.
-    permit : callable, optional
-        Asked before each URL, redirects too; refuses by raising.
-    """
-
-    accept: str
-    max_wire_bytes: int
-    max_bytes: int
-    cut: bool = False
-    look: Callable[[bytes], None] | None = None
-    look_bytes: int = 0
-    heeds_opt_out: bool = True
-    permit: Callable[[Trail], Awaitable[None]] | None = None
+#: Bodies of the largest size that there is room for at a time.
+_N_LARGEST: Final = 8
 
 
 @dataclass(frozen=True)
@@ -127,6 +56,13 @@ class Exchange:
     clock : Clock
     rng : random.Random
         For the jitter of waits.
+    moods : dict
+        Of hosts; filled in, for whoever asks them next.
+
+    Attributes
+    ----------
+    room : Room
+        In memory, for bodies.
     """
 
     def __init__(
@@ -137,48 +73,66 @@ class Exchange:
         user_agent: str,
         clock: Clock,
         rng: random.Random,
+        moods: dict[str, Mood],
     ) -> None:
         self._transport = transport
         self._limits = limits
         self._user_agent = user_agent
         self._clock = clock
         self._rng = rng
+        self._moods = moods
         self._slots = asyncio.Semaphore(limits.n_at_once)
-        self._turns: defaultdict[str, Turn] = defaultdict(lambda: Turn(limits.n_per_host, clock))
+        self._turns: dict[str, Turn] = {}
+        self.room = Room(_N_LARGEST * limits.max_bytes)
 
-    async def get(self, trail: Trail, wanted: Wanted) -> bytes:
-        """The body that a URL leads to.
+    def allowance(self) -> Allowance:
+        """A whole one."""
+        return Allowance(self._limits.deadline_s, self._clock)
+
+    async def get(self, trail: Trail, wanted: Wanted, allowance: Allowance, place: Place) -> bytes:
+        """The body that a URL leads to; it has its place in memory.
 
         Raises
         ------
         Refused
             With the line that says why there is none; the trail says how far it went.
         """
-        import httpx
-
-        allowance = Allowance(self._limits.deadline_s, self._clock)
         while True:
+            turn = self._turn(trail)
+            turn.check()
             if wanted.permit is not None:
-                await wanted.permit(trail)
-            turn = self._turns[httpx.URL(trail.url).host]
+                await wanted.permit(trail, allowance)
             async with turn.taken():
-                found = await self._tries(trail, wanted, turn, allowance)
+                found = await self._tries(trail, wanted, turn, allowance, place)
             if isinstance(found, bytes):
                 return found
             trail.follow(found.location, n_redirects=self._limits.n_redirects)
 
-    async def _tries(self, trail: Trail, wanted: Wanted, turn: Turn, allowance: Allowance) -> bytes | _Moved:
+    def _turn(self, trail: Trail) -> Turn:
+        import httpx
+
+        host = httpx.URL(trail.url).raw_host.decode("ascii")
+        if host not in self._turns:
+            mood = self._moods.setdefault(host, Mood())
+            self._turns[host] = Turn(self._limits.n_per_host, self._clock, mood)
+        return self._turns[host]
+
+    async def _tries(
+        self, trail: Trail, wanted: Wanted, turn: Turn, allowance: Allowance, place: Place
+    ) -> bytes | _Moved:
         limits = self._limits
         for attempt in range(limits.n_retries + 1):
-            await turn.quiet()
             try:
-                async with self._slots, allowance.running():
-                    return await self._once(trail, wanted)
+                async with turn.asking(self._slots), allowance.running():
+                    return await self._once(trail, wanted, allowance, place)
             except _TryAgain as failure:
+                place.shrink(0)
                 wait_s = pacing.backoff_s(attempt, limits, self._rng)
                 if failure.wait_s is not None:
                     if failure.wait_s > limits.retry_after_cap_s:
-                        raise Refused(f"{failure}, which asks to wait {failure.wait_s:.0f} s") from None
+                        asked = f"asks to wait {failure.wait_s:.0f} s"
+                        turn.shut(f"not asked: the host said {failure}, and {asked}")
+                        raise Refused(f"{failure}, which {asked}") from None
                     turn.hold(failure.wait_s)
                     wait_s += failure.wait_s
                 if attempt == limits.n_retries:
@@ -193,7 +147,7 @@ class Exchange:
         except Refused as over:
             raise Refused(f"{failure}; {over}") from None
 
-    async def _once(self, trail: Trail, wanted: Wanted) -> bytes | _Moved:
+    async def _once(self, trail: Trail, wanted: Wanted, allowance: Allowance, place: Place) -> bytes | _Moved:
         """One request."""
         import httpx
 
@@ -207,7 +161,8 @@ class Exchange:
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                return await self._answer(response, trail, wanted)
+                moved = await self._moved(response, trail, wanted)
+                return moved or await self._body(response, wanted, allowance, place)
             finally:
                 await response.aclose()
         except BodyBroken as broken:
@@ -223,12 +178,16 @@ class Exchange:
                 raise Refused(f"certificate refused: {_said(error)}") from None
             raise _TryAgain(f"connection failed: {_said(error)}") from None
 
-    async def _answer(self, response: httpx.Response, trail: Trail, wanted: Wanted) -> bytes | _Moved:
+    async def _moved(self, response: httpx.Response, trail: Trail, wanted: Wanted) -> _Moved | None:
+        """Where an answer sends us; None where it is what is wanted. Whatever else it says is raised."""
         trail.status = response.status_code
         if wanted.heeds_opt_out and response.status_code < 400:
             trail.opt_out = header_verdict(response.headers.multi_items())
             if not trail.opt_out.allowed:
                 raise Refused(f"not allowed: {trail.opt_out.reason}")
+        if response.status_code == 200:
+            return None
+        await read_away(response)
         location = response.headers.get("location", "")
         if response.status_code in _REDIRECTS and location:
             return _Moved(location)
@@ -236,12 +195,18 @@ class Exchange:
             asked = response.headers.get("retry-after", "")
             wait_s = pacing.retry_after_s(asked, self._clock.now()) if asked else None
             raise _TryAgain(f"HTTP {response.status_code}", wait_s)
-        if response.status_code != 200:
-            raise Refused(f"HTTP {response.status_code}")
-        return await read_body(
+        raise Refused(f"HTTP {response.status_code}")
+
+    @staticmethod
+    async def _body(response: httpx.Response, wanted: Wanted, allowance: Allowance, place: Place) -> bytes:
+        with allowance.paused():  # for others' bodies to be done with
+            await place.take(most_bytes(response.headers, wanted.max_bytes))
+        body = await read_body(
             response, max_wire_bytes=wanted.max_wire_bytes, max_bytes=wanted.max_bytes, cut=wanted.cut,
             look=wanted.look, look_bytes=wanted.look_bytes,
         )  # fmt: skip
+        place.shrink(len(body))
+        return body
 
 
 def _said(error: BaseException) -> str:

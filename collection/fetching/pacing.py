@@ -1,7 +1,7 @@
 """How fast, how often and how long.
 
-Owns the limits of a download, the waits between tries and a host's turn. Refuses to know HTTP
-beyond ``Retry-After``, and to wait by itself: clock and sleep are given.
+Owns the limits of a download, the waits between tries, a host's turn and what it asked for. Refuses to
+know HTTP beyond ``Retry-After``, and to wait by itself: clock and sleep are given.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
 
 from collection.fetching.addresses import Refused
 
-__all__ = ["Allowance", "Clock", "Limits", "Turn", "backoff_s", "retry_after_s"]
+__all__ = ["Allowance", "Clock", "Limits", "Mood", "Turn", "backoff_s", "retry_after_s"]
+
+T = TypeVar("T")
+
+#: How closely a time that is somebody else's is looked at.
+_TICK_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,12 @@ class Limits:
     connect_s, read_s : float
         Seconds without a connection, or without a byte.
     deadline_s : float
-        Seconds for a URL in all, its waits and redirects too; not the wait for its turn.
+        Seconds for a URL in all, its waits, redirects and what is asked of its site too; not the wait for
+        its turn.
     backoff_s, backoff_cap_s : float
         The first wait before a new try; it doubles up to the cap.
     retry_after_cap_s : float
-        A host that asks for more is not waited for.
+        A host that asks for more is not waited for, nor asked for anything else.
     max_wire_bytes, max_bytes : int
         Of a body as it comes, and as it is once unpacked.
     """
@@ -94,17 +101,25 @@ def retry_after_s(text: str, now: datetime) -> float | None:
         return float(text[:12])
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
 
 
 class Allowance:
-    """The time that is left for a URL."""
+    """The time that is left for a URL, or for what a site says of itself."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._whole_s = self._left_s = seconds
         self._clock = clock
+        self._since_s: float | None = None
+        self._end = asyncio.timeout(None)
+
+    @property
+    def spent_s(self) -> float:
+        """What has passed of it."""
+        running_s = 0.0 if self._since_s is None else self._clock.monotonic_s() - self._since_s
+        return self._whole_s - self._left_s + running_s
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -114,14 +129,45 @@ class Allowance:
         ------
         Refused
         """
-        start = self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(self._left_s):
-                yield
+            async with asyncio.timeout(self._left_s) as self._end:
+                self._since_s = self._clock.monotonic_s()
+                try:
+                    yield
+                finally:
+                    self._stop()
         except TimeoutError:
             raise self._over() from None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No time passes inside, though it is running outside."""
+        self._stop()
+        self._end.reschedule(None)
+        try:
+            yield
         finally:
-            self._left_s -= self._clock.monotonic_s() - start
+            self._since_s = self._clock.monotonic_s()
+            self._end.reschedule(asyncio.get_running_loop().time() + self._left_s)
+
+    async def wait_for(self, task: asyncio.Task[T], of: Allowance) -> T:
+        """What a task ends with that has an allowance of its own; as much passes of this one as of that.
+
+        Raises
+        ------
+        Refused
+            When none is left; the task goes on.
+        """
+        begin_s = of.spent_s
+        try:
+            while not task.done():
+                left_s = self._left_s - (of.spent_s - begin_s)
+                if left_s <= 0:
+                    raise self._over()
+                await asyncio.wait({task}, timeout=max(left_s, _TICK_S))
+        finally:
+            self._left_s -= of.spent_s - begin_s
+        return task.result()
 
     async def wait(self, seconds: float) -> None:
         """Sleep, if as much is left.
@@ -136,17 +182,37 @@ class Allowance:
         self._left_s -= seconds
         await self._clock.sleep(seconds)
 
+    def _stop(self) -> None:
+        self._left_s = self._whole_s - self.spent_s
+        self._since_s = None
+
     def _over(self) -> Refused:
         return Refused(f"not done within {self._whole_s:g} s in all")
+
+
+@dataclass
+class Mood:
+    """What a host asked for; outlives the event loop that a `Turn` lives in.
+
+    Attributes
+    ----------
+    quiet_until_s : float
+        Of the clock: nothing is asked before.
+    shut : str
+        Why nothing is asked at all any more; empty if something is.
+    """
+
+    quiet_until_s: float = -1.0
+    shut: str = ""
 
 
 class Turn:
     """A host's turn: so many requests at a time, and none before the host wants to hear of us again."""
 
-    def __init__(self, n_at_once: int, clock: Clock) -> None:
+    def __init__(self, n_at_once: int, clock: Clock, mood: Mood | None = None) -> None:
         self._slots = asyncio.Semaphore(n_at_once)
         self._clock = clock
-        self._quiet_until_s = -1.0
+        self._mood = mood or Mood()
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
@@ -154,11 +220,48 @@ class Turn:
         async with self._slots:
             yield
 
+    @contextlib.asynccontextmanager
+    async def asking(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
+        """One of the slots of all hosts, at a time when this one may be asked.
+
+        Raises
+        ------
+        Refused
+            As `check`.
+        """
+        while True:
+            await self.quiet()
+            async with slots:
+                self.check()
+                if self._left_s() <= 0:  # it may have asked for quiet while others had the slot
+                    yield
+                    return
+
     async def quiet(self) -> None:
-        """Wait until the host may be asked."""
-        while (left_s := self._quiet_until_s - self._clock.monotonic_s()) > 0:
+        """Wait until the host may be asked.
+
+        Raises
+        ------
+        Refused
+            As `check`.
+        """
+        self.check()
+        while (left_s := self._left_s()) > 0:
             await self._clock.sleep(left_s)
+            self.check()
+
+    def check(self) -> None:
+        """Refuse if the host may not be asked any more."""
+        if self._mood.shut:
+            raise Refused(self._mood.shut)
 
     def hold(self, seconds: float) -> None:
         """Ask nothing for so long; the host said so."""
-        self._quiet_until_s = max(self._quiet_until_s, self._clock.monotonic_s() + seconds)
+        self._mood.quiet_until_s = max(self._mood.quiet_until_s, self._clock.monotonic_s() + seconds)
+
+    def shut(self, why: str) -> None:
+        """Ask nothing any more."""
+        self._mood.shut = why
+
+    def _left_s(self) -> float:
+        return self._mood.quiet_until_s - self._clock.monotonic_s()

@@ -12,9 +12,10 @@ import os
 import time
 from pathlib import Path
 
-from featurestore.files import TEMPORARY_PREFIX, write_bytes_atomic
+from featurestore.errors import DataError
+from featurestore.files import TEMPORARY_PREFIX, is_running, write_bytes_atomic
 
-__all__ = ["keep", "raw_path", "sweep"]
+__all__ = ["is_kept", "keep", "kept", "raw_path", "sweep"]
 
 #: Temporaries of this process that are older than it are those of another that had its number.
 _STARTED_S = time.time()
@@ -35,16 +36,38 @@ def keep(root: Path, data: bytes) -> str:
         If the disk is full or refuses.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    path = raw_path(root, sha256)
-    if not path.exists():
-        write_bytes_atomic(path, data)
+    if not is_kept(root, sha256, len(data)):
+        write_bytes_atomic(raw_path(root, sha256), data)
     return sha256
+
+
+def is_kept(root: Path, sha256: str, n_bytes: int) -> bool:
+    """Whether bytes of that hash are here still, as many as there were."""
+    try:
+        return raw_path(root, sha256).stat().st_size == n_bytes
+    except OSError:
+        return False
+
+
+def kept(root: Path, sha256: str) -> bytes:
+    """The bytes of a hash.
+
+    Raises
+    ------
+    DataError
+        If others stand there.
+    """
+    path = raw_path(root, sha256)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(f"{path}: damaged, these are not the bytes that came; delete it and search again")
+    return data
 
 
 def sweep(root: Path) -> int:
     """Delete the unfinished writes of runs that are no more; returns how many there were."""
     n_removed = 0
-    for file in root.glob(f"[0-9a-f][0-9a-f]/{TEMPORARY_PREFIX}*"):
+    for file in root.rglob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):  # its writer was faster
             if _is_stale(file):
                 file.unlink()
@@ -59,10 +82,4 @@ def _is_stale(file: Path) -> bool:
         return True
     if int(number) == os.getpid():
         return written_s < _STARTED_S
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:  # somebody else's, and alive
-        return False
-    return False
+    return not is_running(int(number))

@@ -7,6 +7,7 @@ fetch the file, and to know whose it is.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _TRAINING = re.compile(r"(?:^|[\s,;])(ai-train|train-ai)\s*=\s*(yes|y|no|n)(?=$|
 _TOKEN = re.compile(r"[a-z_-]+|\*")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+#: What is not written as it is; a site may mean another thing by ``%2F`` than by ``/``.
+_ENCODED = re.compile(r"[^A-Za-z0-9._~/%?=&+;-]")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Rule:
     allow: bool
     pattern: str
     said: str = ""
+
+    @functools.cached_property
+    def spelled(self) -> str:
+        """The pattern as paths are spelled; ``*`` and ``$`` are in it only where they stand for something."""
+        end = "$" if self.pattern.endswith("$") else ""
+        return "*".join(map(_canonical, self.pattern.removesuffix("$").split("*"))) + end
 
     def __str__(self) -> str:
         return self.said or f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
@@ -134,18 +143,18 @@ def closest_rule(rules: tuple[Rule, ...], path: str) -> Rule | None:
         Path and query of a URL, percent-encoded.
     """
     path = _canonical(path)
-    found = (rule for rule in rules if _matches(_canonical(rule.pattern), path))
-    return max(found, key=lambda rule: (len(_canonical(rule.pattern)), rule.allow), default=None)
+    found = (rule for rule in rules if _matches(rule.spelled, path))
+    return max(found, key=lambda rule: (len(rule.spelled), rule.allow), default=None)
 
 
 def _canonical(text: str) -> str:
-    """Percent-encoding in one spelling: what need not be encoded is not."""
+    """Percent-encoding in one spelling, which it is of patterns and of URLs."""
 
     def plain(escape: re.Match[str]) -> str:
         character = chr(int(escape[1], 16))
         return character if character in _UNRESERVED else escape[0].upper()
 
-    return _ESCAPE.sub(plain, text if text.isascii() else quote(text, safe="/%*$?=&+,;:@!'()~"))
+    return _ESCAPE.sub(plain, _ENCODED.sub(lambda found: quote(found[0], safe="", errors="replace"), text))
 
 
 def _matches(pattern: str, path: str) -> bool:

@@ -14,11 +14,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
+import anyio
 import httpcore
 import httpx
 
@@ -27,18 +29,24 @@ from collection.fetching.addresses import AddressRefused, Resolver, checked_host
 __all__ = ["CheckedBackend", "CheckedTransport", "SystemResolver"]
 
 _N_ADDRESSES = 4
-_N_RESOLVING = 16
 _KEEP_ALIVE_S = 15.0
 _HTTPCORE_ERRORS = (
     httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol,
 )  # fmt: skip
+#: What httpcore lets through: of TLS after its handshake (ssl.SSLError is an OSError), sockets and streams.
+_STREAM_ERRORS = (
+    OSError, anyio.BrokenResourceError, anyio.BusyResourceError, anyio.ClosedResourceError, anyio.EndOfStream,
+)  # fmt: skip
 
 
 class SystemResolver:
-    """The machine's own resolver, in threads of its own: slow names must not hold up writes."""
+    """The machine's own resolver, in a thread for each name that is asked for.
+
+    So no name waits for another, and none holds up writes. No thread outlives the program.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_N_RESOLVING, thread_name_prefix="resolve")
+        self._asked: dict[tuple[str, int], Future[list[Any]]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
         """Addresses of a name; none if there is no such name.
@@ -48,22 +56,39 @@ class SystemResolver:
         OSError
             If nobody can say now.
         """
-        loop = asyncio.get_running_loop()
+        asked = self._asked.get((host, port)) or self._begun(host, port)
         try:
-            found = await loop.run_in_executor(self._threads, self._ask, host, port)
+            found = await asyncio.wrap_future(asked)
         except socket.gaierror as error:
             if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
                 return []
             raise
         return list(dict.fromkeys(str(answer[4][0]) for answer in found))
 
+    def _begun(self, host: str, port: int) -> Future[list[Any]]:
+        """An answer that is on its way; who asks again meanwhile gets the same."""
+        answer: Future[list[Any]] = Future()
+        answer.set_running_or_notify_cancel()  # from now on nobody who stops waiting cancels it
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask(host, port))
+            except Exception as error:
+                answer.set_exception(error)
+            finally:
+                del self._asked[host, port]
+
+        self._asked[host, port] = answer
+        try:
+            threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+        except RuntimeError as error:  # the system has none left
+            del self._asked[host, port]
+            raise OSError(str(error)) from None
+        return answer
+
     @staticmethod
     def _ask(host: str, port: int) -> list[Any]:
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG))
-
-    def close(self) -> None:
-        """Let the threads go; those that still wait for an answer end with it."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -207,14 +232,17 @@ class _Body(httpx.AsyncByteStream):
                 yield part
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        with contextlib.suppress(httpx.TransportError), _as_httpx():
+            await self._stream.aclose()  # whatever was read stands
 
 
 @contextlib.contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Errors of httpcore under httpx's names, which are the same."""
+    """Errors of httpcore and of what lies below it under httpx's names."""
     try:
         yield
     except _HTTPCORE_ERRORS as error:
         kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
         raise kind(str(error)) from error
+    except _STREAM_ERRORS as error:
+        raise httpx.NetworkError(str(error)) from error

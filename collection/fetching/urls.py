@@ -44,12 +44,12 @@ def normalised(url: str) -> str:
         parsed = httpx.URL(url.strip())
         if parsed.scheme not in _PORTS:
             raise Refused(f"only http and https, not {one_line(parsed.scheme, limit=40) or 'a relative URL'}")
-        if not parsed.host:
+        if not parsed.host.rstrip("."):
             raise Refused("no host in the URL")
         if parsed.userinfo:
             raise Refused("a user name or password in the URL")
         check_port(_PORTS[parsed.scheme] if parsed.port is None else parsed.port)
-        host = parsed.raw_host.decode("ascii").removesuffix(".")
+        host = parsed.raw_host.decode("ascii").rstrip(".")
         return str(parsed.copy_with(host=host, raw_path=parsed.raw_path, fragment=None))
     except (httpx.InvalidURL, ValueError) as error:
         raise Refused(f"no URL: {one_line(str(error))}") from None

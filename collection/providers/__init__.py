@@ -12,7 +12,7 @@ from typing import Protocol
 from collection.records import Candidate, Character
 from featurestore.errors import KyaraError, MissingError
 
-__all__ = ["BudgetSpent", "Provider", "ProviderRefused"]
+__all__ = ["BudgetSpent", "Provider", "ProviderRefused", "QueryRefused"]
 
 
 class Provider(Protocol):
@@ -41,9 +41,14 @@ class Provider(Protocol):
         ------
         BudgetSpent
             If an answer would cost more than was allowed.
+        QueryRefused
+            If there is no answer about this character.
         ProviderRefused
             If no further character can be asked about.
         """
+
+    def forget_empty(self) -> int:
+        """Forget kept answers that offer nothing, so that they are asked for again; how many those are."""
 
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         """What it has for nobody among these, a name each."""
@@ -55,3 +60,7 @@ class BudgetSpent(KyaraError):
 
 class ProviderRefused(MissingError):
     """Nobody further can be asked about: a bad key, an empty account, a limit."""
+
+
+class QueryRefused(KyaraError):
+    """There is no answer about one character; others may be asked about."""

@@ -13,13 +13,14 @@ from collection.names import slug
 from collection.records import Candidate, Character
 from featurestore.errors import MissingData
 from featurestore.images import EXTENSIONS
+from featurestore.metadata import escape_path
 
 __all__ = ["Folder"]
 
 
 class Folder:
     """See `collection.providers.Provider`; a candidate's url is the path of a file. A record
-    tells its last two parts: where it lay on this machine is nobody's business.
+    tells it from the folder on: where that lay on this machine is nobody's business.
 
     Raises
     ------
@@ -53,10 +54,21 @@ class Folder:
                 if folder is not None:
                     files = [p for p in sorted(folder.iterdir()) if p.name.lower().endswith(EXTENSIONS)]
                     return [
-                        Candidate(character, self.name, "", i, str(p), shown="/".join(p.parts[-2:]))
+                        Candidate(
+                            character,
+                            self.name,
+                            "",
+                            i,
+                            str(p),
+                            shown=escape_path(p.relative_to(self._root).as_posix()),
+                        )
                         for i, p in enumerate(files)
                     ]
         return []
+
+    def forget_empty(self) -> int:
+        """Nothing is kept."""
+        return 0
 
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         """Folders with pictures that belong to nobody on a list."""

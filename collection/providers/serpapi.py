@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from collection.lists import query_of
-from collection.providers import BudgetSpent, ProviderRefused
+from collection.providers import BudgetSpent, ProviderRefused, QueryRefused
 from collection.records import Candidate, Character
 from collection.secret import Secret, without_secret
 from featurestore.documents import read_json
 from featurestore.errors import DataError
-from featurestore.files import write_text_atomic
+from featurestore.files import remove, write_text_atomic
+from featurestore.metadata import printable
+from featurestore.text import counted
 
 __all__ = ["SerpApi"]
 
@@ -35,6 +37,7 @@ _TIMEOUT_S: Final = 60
 _ATTEMPTS: Final = 3
 _WAIT_S: Final = 2.0
 _EMPTY: Final = "hasn't returned any results"
+_NOT_UNDERSTOOD: Final = 400
 
 
 class SerpApi:
@@ -81,7 +84,7 @@ class SerpApi:
         """See `Provider`."""
         asked = self._asked(character)
         found = []
-        for i, one in enumerate(self._answer(asked).get("images_results") or []):
+        for i, one in enumerate(self._answer(asked)):
             url = one.get("original") if isinstance(one, dict) else None
             if isinstance(url, str) and url.startswith(("http://", "https://")):
                 found.append(
@@ -97,44 +100,56 @@ class SerpApi:
                 )
         return found
 
+    def forget_empty(self) -> int:
+        """Drop answers without an offer, so that they are asked for, and paid for, again."""
+        empty = [file for file in self._answers.glob("*.json") if not self._kept(file)]
+        remove(*empty)
+        return len(empty)
+
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         """Nobody: it is asked by name."""
         return []
 
     def _asked(self, character: Character) -> dict[str, str]:
-        """All that an answer depends on."""
+        """All that an answer depends on; ``nfpr``: no answer about another spelling."""
         return {
-            "engine": "google_images",
-            "q": query_of(character),
-            "hl": "en",
-            "gl": "us",
-            "ijn": "0",
+            "engine": "google_images", "q": query_of(character), "hl": "en", "gl": "us", "nfpr": "1",
             "safe": self._safe,
-        }
+        }  # fmt: skip
 
     def _file(self, asked: Mapping[str, str]) -> Path:
         canonical = json.dumps(dict(asked), sort_keys=True, ensure_ascii=False)
         return self._answers / f"{hashlib.sha256(canonical.encode()).hexdigest()}.json"
 
-    def _answer(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """Kept, or paid for and kept."""
+    def _answer(self, asked: Mapping[str, str]) -> list[Any]:
+        """Offers: kept, or paid for and kept."""
         file = self._file(asked)
         if file.is_file():
-            try:
-                kept = read_json(file)
-                return dict(kept["answer"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{file}: no kept answer ({error}); delete it and search again") from None
+            return self._kept(file)
         if self._budget is not None and self.spent >= self._budget:
-            raise BudgetSpent(f"the budget of {self._budget} credits is spent")
+            raise BudgetSpent(f"the budget of {counted(self._budget, 'credit')} is spent")
         answer = self._paid(asked)
         self.spent += 1
-        text = json.dumps(
-            {"asked": dict(asked), "answer": answer}, ensure_ascii=False, indent=1, sort_keys=True
-        )
+        kept = {"asked": dict(asked), "answer": self._keepable(answer)}
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(file, self._key.hidden(text) + "\n")
-        return answer
+        write_text_atomic(file, json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+        return list(answer["images_results"])
+
+    @staticmethod
+    def _kept(file: Path) -> list[Any]:
+        """Offers of an answer that is kept."""
+        try:
+            return list(read_json(file)["answer"]["images_results"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{file}: no kept answer ({error}); delete it and search again") from None
+
+    def _keepable(self, value: Any) -> Any:
+        """JSON without the key, and without halves of characters, which no file takes."""
+        if isinstance(value, str):
+            return self._key.hidden(value).encode("utf-8", "replace").decode()
+        if isinstance(value, dict):
+            return {self._keepable(name): self._keepable(one) for name, one in value.items()}
+        return [self._keepable(one) for one in value] if isinstance(value, list) else value
 
     def _paid(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Ask; again where the service itself failed."""
@@ -143,6 +158,8 @@ class SerpApi:
             status, said, answer = self._tried(asked)
             if answer is not None:
                 return answer
+            if status == _NOT_UNDERSTOOD:
+                raise QueryRefused(f"serpapi: {said or 'the query was not understood'}")
             if 0 < status < 500 or attempt == _ATTEMPTS:
                 raise self._refusal(status, said)
             log.info("serpapi: %s; again in %.0f s", said or f"status {status}", wait)
@@ -151,7 +168,7 @@ class SerpApi:
         raise AssertionError("the last attempt returns or raises")
 
     def _tried(self, asked: Mapping[str, str]) -> tuple[int, str, dict[str, Any] | None]:
-        """HTTP status (0 = no connection), what was said, and the answer if it is one."""
+        """HTTP status (0 = no connection, or no answer), what was said, and the answer if it is one."""
         import serpapi
 
         client = serpapi.Client(api_key=self._key.reveal(), timeout=_TIMEOUT_S)
@@ -165,17 +182,28 @@ class SerpApi:
                 return 0, f"no answer in {_TIMEOUT_S} s", None
             except serpapi.HTTPError as error:  # its text holds the address, and with it the key
                 return int(error.status_code), self._key.hidden(_text(error.error)), None
+            except Exception as error:  # whatever else an answer provokes in it: that may hold the key too
+                return 0, f"no answer that can be read ({type(error).__name__})", None
         if isinstance(found, str):
             return 0, "the service sent no JSON", None
-        answer = {name: found.get(name) for name in ("images_results", "error")}  # no times: equal answers
-        said = _text(answer["error"])
+        images, how = found.get("images_results"), found.get("search_metadata")
+        said = self._key.hidden(_text(found.get("error")))
         if said and _EMPTY not in said:
-            return 200, self._key.hidden(said), None
-        return 200, "", answer
+            return 200, said, None
+        if said or (images is None and isinstance(how, dict) and how.get("status") == "Success"):
+            images = []
+        if not isinstance(images, list):
+            return 0, "the service sent no list of pictures", None
+        information = found.get("search_information")
+        told = {
+            **_some(how, "id", "created_at"),
+            **_some(information, "query_displayed", "image_results_state"),
+        }
+        return 200, "", {"images_results": images, "search": told}
 
     def _refusal(self, status: int, said: str) -> ProviderRefused:
         """In kyara's words: which it is, and what to do."""
-        kept = f"{self.spent} answers of this run are kept"
+        kept = f"{counted(self.spent, 'answer')} of this run {'is' if self.spent == 1 else 'are'} kept"
         lower = said.lower()
         if status == 401 or "invalid api key" in lower:
             text = "the key is not valid: check SERPAPI_KEY in .env"
@@ -187,8 +215,13 @@ class SerpApi:
             text = "the account may not search: see its dashboard"
         else:
             text = f"it failed ({said or f'status {status}'}): run the same command again later"
-        return ProviderRefused(f"serpapi: {text}; {kept}, and cost nothing when asked again")
+        return ProviderRefused(f"serpapi: {text}; {kept}: asking again costs nothing")
+
+
+def _some(values: object, *names: str) -> dict[str, object]:
+    """What an answer says of itself, as far as it does."""
+    return {name: values[name] for name in names if name in values} if isinstance(values, dict) else {}
 
 
 def _text(value: object) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    return printable(" ".join(value.split())) if isinstance(value, str) else ""

@@ -74,6 +74,10 @@ class Urls:
         """Its rows of the table, in its order."""
         return list(self._found.get(character, []))
 
+    def forget_empty(self) -> int:
+        """Nothing is kept."""
+        return 0
+
     def strangers(self, characters: Sequence[Character]) -> list[str]:
         """Those of the table that are not among these."""
         return [one.name for one in self.characters if one not in set(characters)]
