@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import io
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collection.crop import CropParams, Cut, bias, cut, folders
-from collection.crop.bias import LEVEL, Bias, Outcome, bias_of, wilson
+from collection.crop import CropParams, Cut, cut, folders, rates
+from collection.crop.bias import LEVEL, Bias, Outcome, bias_of
 from collection.crop.cutting import png_of
 from collection.crop.detection import SIZES_PX, distinct, faces_in, overlap
 from collection.crop.files import Cropped, Source, bias_of_crops, crop_files
 from collection.crop.folders import CROPS, JOURNAL, crop_folder, sources_in
 from collection.crop.journal import command_of
+from collection.crop.rates import wilson
 from collection.crop.record import CUTS, cuts_in
 from collection.crop.squares import FRAMES, Frame, Square, around, at_top, chosen
 from collection.demo.cast import draw_cast
@@ -43,6 +47,7 @@ from featurestore.errors import (
     UsageError,
 )
 from featurestore.files import TEMPORARY_PREFIX, sha256_of
+from featurestore.metadata import escape_path
 
 ROOT = Path(__file__).parents[1]
 
@@ -411,7 +416,84 @@ def test_without_two_classes_there_is_a_rate_and_no_test() -> None:
     one = said_of([Outcome("hero", True), Outcome("hero", False)])
     assert (one.p, one.found) == (None, False)
     assert one.text() == "anime found no face in 50% of hero (1/2) pictures; it takes two classes to compare"
-    assert said_of([Outcome(label, True) for label in "abc"]).p is None
+
+
+def of_classes(**classes: tuple[int, int]) -> list[Outcome]:
+    """Lost and all of each class."""
+    return [Outcome(label, i >= lost) for label, (lost, n) in classes.items() for i in range(n)]
+
+
+def test_of_three_classes_those_that_lose_more_or_less_than_the_others_are_named() -> None:
+    found = said_of(of_classes(antihero=(1, 50), hero=(20, 50), villain=(40, 50)))
+    assert found.found
+    assert found.text() == (
+        "anime found no face in 2% of antihero (1/50), 40% of hero (20/50) and 80% of villain (40/50)"
+        " pictures: cropping loses more villain but fewer antihero pictures (villain minus the others: +43 to"
+        " +70 points, p < 0.0001; antihero minus the others: -67 to -45 points, p < 0.0001; p by Holm for 3"
+        " comparisons, by pictures, series unknown)"
+    )
+    fallen = said_of(of_classes(a=(5, 50), b=(5, 50), c=(30, 50), d=(28, 50)), fallback="center-top").text()
+    assert ": more c and d but fewer a and b pictures are cut by center-top, face or not (c minus" in fallen
+
+
+def test_of_three_classes_that_lose_alike_the_nearest_to_a_difference_is_shown() -> None:
+    found = said_of(of_classes(antihero=(5, 50), hero=(7, 50), villain=(9, 50)))
+    assert not found.found
+    assert found.text().endswith(
+        " pictures: no difference was shown (villain minus the others: -5 to +20 points, p = 0.98; p by Holm"
+        " for 3 comparisons, by pictures, series unknown)"
+    )
+    nobody = said_of([Outcome(label, True) for label in "abc"])
+    assert (nobody.p, nobody.found) == (1.0, False)
+
+
+@pytest.mark.parametrize(("n_series", "can"), [(6, False), (7, True)])
+def test_with_three_classes_it_takes_seven_series_to_tell(n_series: int, can: bool) -> None:
+    every = [
+        Outcome(label, i >= lost, f"s{number}")
+        for number in range(n_series)
+        for label, lost in (("antihero", 2), ("hero", 2), ("villain", 18))
+        for i in range(20)
+    ]
+    found = said_of(every)
+    assert found.p == found.least_p == 3 * 2 / 2**n_series
+    assert found.found == can
+    said = "cropping loses more villain" if can else "6 series are too few to tell a difference"
+    assert f": {said}" in found.text()
+    assert (", it cannot be below 0.094; p by Holm" in found.text()) != can
+
+
+def test_several_ps_are_adjusted_as_holm_has_it() -> None:
+    assert rates.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert rates.holm([0.7, 0.6]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("n_series", [15, 60])
+def test_of_three_classes_a_fair_detector_is_not_accused_beyond_the_level(
+    n_series: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "_FLIPS", 499)
+    rng, n_runs = np.random.default_rng(n_series), 200
+    accused = sum(said_of(_of_three(rng, n_series=n_series, more=0.0)).found for _ in range(n_runs))
+    assert accused / n_runs <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / n_runs)
+
+
+def test_of_three_classes_the_one_that_a_detector_loses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_FLIPS", 499)
+    rng = np.random.default_rng(0)
+    found = [said_of(_of_three(rng, n_series=60, more=2.0)) for _ in range(20)]
+    assert np.mean(["cropping loses more villain " in one.text() for one in found]) > 0.9
+
+
+def _of_three(rng: np.random.Generator, *, n_series: int, more: float) -> list[Outcome]:
+    """Series that lean to a class of three and are alike in what is lost; ``more``: what villains add."""
+    every = []
+    for series in range(n_series):
+        leans, own = rng.dirichlet((0.4, 0.4, 0.4)), rng.normal() - 1.5
+        for label in rng.choice(("antihero", "hero", "villain"), rng.integers(3, 9), p=leans):
+            lost = rng.random() < 1 / (1 + np.exp(-own - more * (label == "villain")))
+            every.append(Outcome(str(label), not lost, f"s{series}"))
+    return every
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.5])
@@ -419,7 +501,7 @@ def test_without_two_classes_there_is_a_rate_and_no_test() -> None:
 def test_a_fair_detector_is_not_accused_beyond_the_level(
     spread: float, n_series: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bias, "_FLIPS", 499)
+    monkeypatch.setattr(rates, "_FLIPS", 499)
     rng, accused, n_runs = np.random.default_rng(n_series), 0, 300
     for _ in range(n_runs):
         accused += said_of(_simulated(rng, n_series=n_series, spread=spread, more=0.0)).found
@@ -427,7 +509,7 @@ def test_a_fair_detector_is_not_accused_beyond_the_level(
 
 
 def test_an_unfair_detector_is_mostly_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bias, "_FLIPS", 499)
+    monkeypatch.setattr(rates, "_FLIPS", 499)
     rng = np.random.default_rng(0)
     found = [said_of(_simulated(rng, n_series=60, spread=0.5, more=1.5)) for _ in range(60)]
     assert np.mean([one.found for one in found]) > 0.9
@@ -537,9 +619,31 @@ def test_what_cannot_be_read_is_recorded_and_stops_nothing(tmp_path: Path) -> No
 
 
 def test_a_folder_that_holds_images_is_left_as_it_is(folder: Path, various: Path) -> None:
-    with pytest.raises(UsageError, match="holds images; name a new folder"):
+    with pytest.raises(UsageError, match="in holds images, metadata; name a new or an empty folder"):
         crop_folder(various, folder, params=CropParams(), max_pixels=10_000, find=sees())
     assert len(sources_in(layout_of(folder))) == 60
+
+
+def test_a_folder_that_holds_tables_alone_keeps_them(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "metadata").mkdir(parents=True)
+    for name in ("characters", "labels", "rejected", "accepted", "sources"):
+        (out / f"metadata/{name}.csv").write_text("hours of work\n")
+    before = files_in(out)
+    with pytest.raises(UsageError, match="out holds metadata; name a new or an empty folder"):
+        crop_of(folder, out)
+    assert files_in(out) == before
+    for name in "abcd":
+        (out / name).mkdir()
+    with pytest.raises(UsageError, match="out holds a, b, c and 2 more; name a new"):
+        crop_of(folder, out)
+
+
+def test_a_folder_that_holds_hidden_files_alone_is_empty(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.DS_Store").write_text("kept")
+    assert len(crop_of(folder, tmp_path / "out")) == 60
+    assert (tmp_path / "out/.DS_Store").read_text() == "kept"
 
 
 @pytest.mark.parametrize(
@@ -567,8 +671,9 @@ def test_a_folder_without_pictures_is_told_where_they_belong(
     [
         ("file", "is a file; name a new folder"),
         ("file/out", "cannot be written: Not a directory; name another folder"),
-        ("in", "holds images; name a new folder"),
-        ("in/images/hero/out", "lies among the pictures"),
+        ("in", "in lies in .*in, which is cropped; name a folder elsewhere"),
+        ("in/images/hero/out", "out lies in .*in, which is cropped"),
+        ("in/crops", "crops lies in .*in, which is cropped"),
     ],
 )
 def test_a_place_that_no_mugshots_can_go_to_is_refused(
@@ -578,6 +683,17 @@ def test_a_place_that_no_mugshots_can_go_to_is_refused(
     with pytest.raises(UsageError, match=message):
         crop_folder(folder, tmp_path / out, params=CropParams(), max_pixels=10_000, find=sees())
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_mugshots_may_lie_beside_a_folder_named_images_unless_tables_lie_there_too(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"crops lies in .*in, which is cropped"):
+        crop_of(folder / "images", folder / "crops")
+    (folder / "metadata").rename(tmp_path / "metadata_elsewhere")
+    with pytest.raises(UsageError, match=r"in lies in .*in, which is cropped"):
+        crop_of(folder / "images", folder)
+    assert len(crop_of(folder / "images", folder / "crops")) == 60
 
 
 def crop_of(root: Path, out: Path, fallback: str = "center-top") -> list[Cropped]:
@@ -606,6 +722,74 @@ def test_classes_may_lie_in_the_folder_itself_and_its_images_may_be_named(
     assert rows[0]["source"] == "hero/h00.png"
     assert table(tmp_path / "out/metadata/labels.csv") == [
         {"file": rows[0]["file"], "label": "villain", "key": rows[0]["key"]}
+    ]
+
+
+def test_labels_by_key_count_wherever_the_classes_lie(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    shutil.rmtree(folder / "metadata")
+    shutil.copytree(folder / "images", bare := tmp_path / "bare")
+    lines = [f"hero/h{i:02d}.png,villain,{sha256_of(bare / f'hero/h{i:02d}.png')}" for i in range(1, 3)]
+    lines.append(f"elsewhere/x.png,villain,{sha256_of(bare / 'hero/h03.png')}")
+    for root in (folder, bare):
+        (root / "metadata").mkdir()
+        (root / "metadata/labels.csv").write_text("\n".join(["file,label,key", *lines]) + "\n")
+    whole, made = crop_of(folder, tmp_path / "whole"), crop_of(bare, tmp_path / "out")
+    assert [one.source.label for one in made] == [one.source.label for one in whole]
+    assert bias_of_crops(made, PARAMS) == bias_of_crops(whole, PARAMS)
+    assert Counter(one.source.label for one in made) == {"hero": 27, "villain": 33}
+    assert "not here now" not in caplog.text
+    labels = "metadata/labels.csv"
+    assert (tmp_path / "out" / labels).read_bytes() == (tmp_path / "whole" / labels).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a" * 245, "a" * 120),
+        ("花" * 82, "花" * 40),
+        ("a" * 119 + "花", "a" * 119),
+        ("%" * 60, "%25" * 40),
+        ("aa" + "\u200b" * 30, "aa" + "%E2%80%8B" * 13),
+        ("a" * 120, "a" * 120),
+    ],
+    ids=["letters", "kanji", "both", "escaped", "escaped in three", "fits"],
+)
+def test_a_long_name_is_cut_off_between_two_characters(
+    folder: Path, tmp_path: Path, name: str, kept: str
+) -> None:
+    (folder / "images/hero/h01.png").rename(folder / f"images/hero/{name}.png")
+    (folder / "images/hero/h02.png").rename(folder / f"images/hero/{name}b.png")
+    shutil.rmtree(folder / "metadata")
+    made = {one.source.path.stem: one for one in crop_of(folder, tmp_path / "out")}
+    one, other = made[name], made[f"{name}b"]
+    assert one.path is not None
+    assert one.path.name == f"{kept}-{one.sha256[:12]}.png"
+    assert one.path != other.path, "the key keeps them apart"
+    assert {row["source"] for row in table(tmp_path / "out" / CROPS)} >= {
+        f"images/hero/{escape_path(name)}.png"
+    }
+
+
+def test_a_picture_that_may_not_be_read_is_in_the_record(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.name == "h05.png" and path.is_relative_to(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    key = sha256_of(folder / "images/hero/h06.png")
+    (folder / "metadata/labels.csv").write_text(f"file,label,key\nimages/hero/gone.png,villain,{key}\n")
+    crop_of(folder, tmp_path / "out")
+    lost = [row for row in table(tmp_path / "out" / CROPS) if not row["file"]]
+    assert [(row["source"], row["reason"]) for row in lost] == [
+        ("images/hero/h05.png", "unreadable: Permission denied")
     ]
 
 
@@ -679,6 +863,106 @@ def test_what_was_decided_of_a_picture_is_decided_of_its_mugshot(folder: Path, t
     assert table(out / "metadata/accepted.csv") == [{**of_mugshot("h06.png"), "by": "me"}]
     assert table(out / "metadata/labels.csv") == [
         {**of_mugshot(name), "label": "villain"} for name in ("h06.png", "h07.png")
+    ]
+
+
+def twins(root: Path, name: str, twin: str, *, as_bytes: bool = False) -> tuple[Path, Path]:
+    """A picture, and another file of the same pixels, or of the same bytes."""
+    one, other = root / "images" / name, root / "images" / twin
+    other.parent.mkdir(parents=True, exist_ok=True)
+    if as_bytes:
+        shutil.copyfile(one, other)
+    else:
+        with Image.open(one) as image:
+            image.save(other)
+    return one, other
+
+
+@pytest.mark.parametrize("twin", ["hero/copy.bmp", "hero/h05.bmp", "hero/a.bmp", "villain/copy.bmp"])
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_rejected_picture_does_not_take_its_twin_along(
+    folder: Path, tmp_path: Path, twin: str, accepted: bool
+) -> None:
+    kept, rejected = twins(folder, "hero/h05.png", twin)
+    (folder / "metadata/rejected.csv").write_text(f"key,file,reason\n{sha256_of(rejected)},x,twice\n")
+    if accepted:
+        (folder / "metadata/accepted.csv").write_text(f"key,file\n{sha256_of(kept)},x\n")
+    out = tmp_path / "out"
+    crop_of(folder, out)
+    made = {row["original"]: row for row in table(out / CROPS)}
+    one, other = made[sha256_of(kept)], made[sha256_of(rejected)]
+    assert (out / one["file"]).is_file()
+    assert (other["file"], other["key"]) == ("", "")
+    assert other["reason"] == f"the same picture as {one['file']}"
+    assert not (out / "metadata/rejected.csv").exists()
+    assert (out / "metadata/accepted.csv").exists() == accepted
+    assert len(list(out.glob("images/*/*"))) == 60
+    assert len([row for row in table(out / "metadata/characters.csv") if row["file"] == one["file"]]) == 1
+
+
+def test_a_mugshot_is_rejected_where_every_picture_of_it_is(folder: Path, tmp_path: Path) -> None:
+    both = twins(folder, "hero/h05.png", "hero/copy.bmp")
+    rows = [f"{sha256_of(path)},x,blurred" for path in both]
+    (folder / "metadata/rejected.csv").write_text("\n".join(["key,file,reason", *rows]) + "\n")
+    crop_of(folder, tmp_path / "out")
+    made = {row["source"]: row for row in table(tmp_path / "out" / CROPS)}
+    assert made["images/hero/h05.png"]["key"] == made["images/hero/copy.bmp"]["key"]
+    assert [row["key"] for row in table(tmp_path / "out/metadata/rejected.csv")] == [
+        made["images/hero/h05.png"]["key"]
+    ]
+
+
+def test_a_run_that_is_stopped_leaves_the_same_of_twins(folder: Path, tmp_path: Path) -> None:
+    _, rejected = twins(folder, "hero/h05.png", "villain/copy.bmp")
+    (folder / "metadata/rejected.csv").write_text(f"key,file,reason\n{sha256_of(rejected)},x,twice\n")
+    crop(folder, tmp_path / "whole", Finder())
+    crop(folder, stopped(folder, tmp_path / "out", 50).parent, Finder())
+    assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")
+
+
+def test_a_mugshot_that_two_folders_give_has_one_row_and_what_they_contradict_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, out = tmp_path / "in", tmp_path / "out"
+    for label, seed in (("hero", 1), ("villain", 2)):
+        path = root / "images" / label / "S1/a.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(png_of(noise(24, 20, seed)))
+        twins(root, f"{label}/S1/a.png", f"{label}/S2/a.png", as_bytes=True)
+    crop(root, out, Finder(), CropParams("center-top", size_px=32))
+    made = list(dict.fromkeys(row["file"] for row in table(out / CROPS)))
+    assert len(made) == 2
+    assert table(out / "metadata/characters.csv") == [
+        {"file": file, "character": "", "series": "S1"} for file in made
+    ]
+    assert caplog.messages == [
+        f"images/{label}/S1/a.png and images/{label}/S2/a.png give one mugshot, but differ in series; what"
+        " the first says was kept"
+        for label in ("hero", "villain")
+    ]
+
+
+def test_twins_that_contradict_nothing_say_together_who_it_is(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _ = twins(folder, "hero/h05.png", "hero/h05.bmp")
+    twins(folder, "hero/h05.png", "hero/twin/h05.png", as_bytes=True)
+    (folder / "metadata/characters.csv").write_text(
+        "file,character,series,role\nhero/h05.png,,twin,\nhero/h05.bmp,Ann,,hero\nhero/twin/h05.png,,,\n"
+    )
+    (folder / "metadata/labels.csv").write_text(
+        f"file,label,key\nhero/h05.png,villain,{sha256_of(one)}\nhero/twin/h05.png,villain,{sha256_of(one)}\n"
+    )
+    out = tmp_path / "out"
+    crop_of(folder, out)
+    file = next(row["file"] for row in table(out / CROPS) if row["source"] == "images/hero/h05.png")
+    assert table(out / "metadata/characters.csv") == [
+        {"file": file, "character": "Ann", "series": "twin", "role": "hero"}
+    ]
+    assert [(row["file"], row["label"]) for row in table(out / "metadata/labels.csv")] == [(file, "villain")]
+    assert caplog.messages == [
+        "images/hero/h05.png and images/hero/h05.bmp give one mugshot, but differ in label; what the first says"
+        " was kept"
     ]
 
 
@@ -807,8 +1091,7 @@ def test_a_run_that_is_stopped_goes_on_and_asks_for_no_face_twice(
 
 def test_a_run_that_was_stopped_after_all_pictures_asks_for_none(various: Path, tmp_path: Path) -> None:
     whole = files_in_after(various, tmp_path / "whole")
-    out = tmp_path / "out"
-    out.mkdir()
+    out = stopped(various, tmp_path / "out", 0).parent
     (out / "metadata").write_text("in the way")
     with pytest.raises(OSError, match="metadata"):
         crop(various, out, Finder())

@@ -9,13 +9,11 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import logging
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from collection.crop.carrying import carry_tables
+from collection.crop.carrying import carry_tables, without_twins
 from collection.crop.cutting import CropParams
 from collection.crop.detection import Finder, faces_in, search_of
 from collection.crop.files import Cropped, Source, crop_files
@@ -23,9 +21,10 @@ from collection.crop.journal import JOURNAL, opened
 from collection.crop.record import CROPS, write_crops, write_cuts
 from collection.headers import check_case
 from collection.layout import Layout, layout_of, pictures_in
+from collection.progress import told
 from featurestore.errors import MissingData, UsageError
 from featurestore.files import is_finished, remove, sha256_of
-from featurestore.metadata import CHARACTERS, escape_path, facts_of, notes_of
+from featurestore.metadata import CHARACTERS, escape_path, facts_of, notes_of, printable
 from featurestore.spec import DECODER_VERSION
 
 __all__ = ["CROPS", "JOURNAL", "crop_folder", "sources_in"]
@@ -33,6 +32,9 @@ __all__ = ["CROPS", "JOURNAL", "crop_folder", "sources_in"]
 log = logging.getLogger(__name__)
 
 _KEY_LENGTH: Final = 12
+
+#: Of a picture's name in that of its mugshot: with the key and the ending it fits any file system.
+_MOST_STEM_BYTES: Final = 120
 
 #: Seconds between two lines on how far a run is, for who sees no progress bar.
 _LINE_S: Final = 30.0
@@ -54,7 +56,7 @@ def sources_in(layout: Layout, *, group_from: str | None = None) -> list[Source]
     if (layout.root / CHARACTERS).is_file():
         check_case(layout.root / CHARACTERS, ("file", "character", "series", "role"))
     labels = {file: path.parts[0] for file, path in files.items()}
-    facts = facts_of(labels, layout.root, group_from=group_from)
+    facts = facts_of(labels, layout.root, group_from=group_from, images=layout.images)
     return [
         Source(layout.images / files[file], one.label, one.character, one.series)
         for file, one in facts.items()
@@ -66,28 +68,30 @@ def crop_folder(
 ) -> list[Cropped]:
     """Cut every picture of a folder into a new one.
 
-    Writes ``images/<label>/<name>-<key>.png`` (key: the first 12 hex digits of the file's sha256), the tables
-    of ``source`` with a row for each mugshot in place of its picture's (``carrying``), and the record
-    (``record``). Until all that is written, `JOURNAL` holds what is done. A run that was stopped goes on from
-    it when it is called again, and leaves the same files as one that was not.
+    Writes ``images/<label>/<name>-<key>.png`` (name: up to 120 bytes of the picture's; key: the first 12 hex
+    digits of the file's sha256), the tables of ``source`` with a row for each mugshot in place of its
+    picture's (``carrying``), and the record (``record``). Until all that is written, `JOURNAL` holds what is
+    done. A run that was stopped goes on from it when it is called again, and leaves the same files as one
+    that was not.
 
     Parameters
     ----------
     source : Path
         Holds ``<label>/**`` or ``images/<label>/**``, and perhaps ``metadata/``.
     out : Path
-        A new folder, or that of a run that was stopped.
+        A new or an empty folder, or that of a run that was stopped.
     find : callable
         From image and method to all faces. Of these only `faces_in` is told from others when a run goes on.
 
     Raises
     ------
     UsageError
-        If ``out`` holds images or a run with other options, lies among the pictures, or cannot be written.
+        If ``out`` holds other files or a run with other options, lies in the folder that is cropped, or
+        cannot be written.
     MissingData, DataError, MetadataError, MissingExtra
     """
     layout = layout_of(source)
-    _check_place(layout, out)
+    _check_place(layout, source, out)
     sources = sources_in(layout)
     detector = _detector(params, find)
 
@@ -101,9 +105,10 @@ def crop_folder(
             sources, params=params, target=target, max_pixels=max_pixels, find=find, earlier=journal.find
         )
         records = []
-        for one in _told(made, len(sources), out):
+        for one in told(made, len(sources), name="crop", where=out, every_s=_LINE_S):
             journal.add(one)
             records.append(one)
+        records = without_twins(records, layout.root, out)
         _write(layout, out, records)
         write_cuts(out, [params.told(detector=detector)])
         _tidy(out, records)
@@ -111,26 +116,24 @@ def crop_folder(
     return records
 
 
-def _told(made: Iterable[Cropped], n: int, out: Path) -> Iterator[Cropped]:
-    """The same, with a progress bar on a terminal and a line now and then elsewhere."""
-    from tqdm import tqdm
-
-    shown, told = sys.stderr.isatty(), time.monotonic()
-    for i, one in enumerate(tqdm(made, total=n, desc="crop", unit="image", disable=not shown), start=1):
-        yield one
-        if not shown and i < n and time.monotonic() - told >= _LINE_S:
-            told = time.monotonic()
-            log.info("%s: %d of %d pictures", out, i, n)
-
-
-def _check_place(layout: Layout, out: Path) -> None:
+def _check_place(layout: Layout, source: Path, out: Path) -> None:
     if out.is_file():
         raise UsageError(f"{out} is a file; name a new folder")
-    if (out / "images").exists() and not (out / JOURNAL).exists():
-        raise UsageError(f"{out} holds images; name a new folder")
-    there = out.resolve()
-    if there == layout.root.resolve() or there.is_relative_to(layout.images.resolve()):
-        raise UsageError(f"{out} lies among the pictures of {layout.root}; name a folder elsewhere")
+    there, is_whole = out.resolve(), (layout.root / "metadata").is_dir()
+    root = layout.root if is_whole or there == layout.root.resolve() else source
+    if there.is_relative_to(root.resolve()):
+        raise UsageError(f"{out} lies in {root}, which is cropped; name a folder elsewhere")
+    if out.is_dir() and not (out / JOURNAL).exists() and (held := _shown(out)):
+        more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+        raise UsageError(f"{out} holds {', '.join(held[:3])}{more}; name a new or an empty folder")
+
+
+def _shown(folder: Path) -> list[str]:
+    """What a folder holds besides hidden files, as on screen."""
+    try:
+        return sorted(printable(path.name) for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be listed: {error.strerror}; name another folder") from None
 
 
 def _detector(params: CropParams, find: Finder) -> str:
@@ -153,7 +156,18 @@ def _options(layout: Layout, params: CropParams, max_pixels: int, detector: str)
 
 
 def _name(source: Source, sha256: str) -> str:
-    return f"{escape_path(source.path.stem)}-{_key(sha256)}.png"
+    return f"{_stem(source.path.stem)}-{_key(sha256)}.png"
+
+
+def _stem(name: str) -> str:
+    """As much of a name, as tables have it, as fits: whole characters."""
+    kept, n_bytes = [], 0
+    for character in map(escape_path, name):
+        n_bytes += len(character.encode())
+        if n_bytes > _MOST_STEM_BYTES:
+            break
+        kept.append(character)
+    return "".join(kept)
 
 
 def _key(sha256: str) -> str:
