@@ -5,6 +5,7 @@ Owns ``metadata/README.md`` of a data folder. Refuses to know more than the reco
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -38,6 +39,9 @@ _CHOSE: Final = {
 _OTHER: Final = "{name} chose {n}, and the record does not say how"
 _UNRECORDED: Final = "no record says who chose {n}"
 
+#: What Markdown makes emphasis, code, links, images or cells of, and GitHub addresses.
+_MARKUP: Final = re.compile(r"[\\`*|\[\]]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
 
 def write_card(root: Path, *, group_from: str | None = None, max_pixels: int = MAX_PIXELS) -> Path:
     """Write the card of a data folder.
@@ -55,8 +59,8 @@ def write_card(root: Path, *, group_from: str | None = None, max_pixels: int = M
     ------
     MissingData
         If the folder has no record, or no pictures.
-    DataError, MetadataError
-        If its tables are such that no study could be made of it.
+    DataError, LabelConflict, MetadataError
+        If its tables are such that no study could be made of it, or a picture stands in two classes.
     """
     rows = read_sources(root)
     if not rows:
@@ -252,8 +256,16 @@ def _counts(pictures: Sequence[Picture]) -> list[tuple[object, ...]]:
 
 
 def _clean(text: object) -> str:
-    """As a cell of a table."""
-    return printable(str(text)).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") or "-"
+    """As a cell of a table, or a part of a sentence: others wrote it, and it stays a text."""
+    html = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKUP.sub(r"\\\g<0>", html) or "-"
+
+
+def _code(text: str) -> str:
+    """As code, in which nothing can be escaped: between more backticks than it has in a row."""
+    marks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    gap = " " if "`" in text else ""
+    return f"{marks}{gap}{printable(text)}{gap}{marks}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -275,16 +287,19 @@ def _by(rows: Sequence[Source], key: Callable[[Source], str]) -> list[tuple[obje
 
 
 def _site(row: Source) -> str:
-    return urlsplit(row.page or row.url).hostname or "this machine"
+    try:
+        return urlsplit(row.page or row.url).hostname or "this machine"
+    except ValueError:
+        return "no address"
 
 
 def _span(kept: Sequence[Source]) -> str:
     times = sorted(row.time for row in kept if row.time)
-    return f"{times[0]} and {times[-1]}" if times else "unknown times"
+    return f"{_clean(times[0])} and {_clean(times[-1])}" if times else "unknown times"
 
 
 def _queries(rows: Sequence[Source]) -> str:
     asked = sorted({row.query for row in rows if row.query})
     if not asked:
         return "none."
-    return f"{len(asked)}, one template for all, without a word about roles; the first: `{_clean(asked[0])}`."
+    return f"{len(asked)}, one template for all, without a word about roles; the first: {_code(asked[0])}."

@@ -17,7 +17,7 @@ from pathlib import Path
 from collection.curation.decisions import Decisions, read_decisions
 from collection.provenance import Source
 from featurestore.dataset import uncelled
-from featurestore.errors import ImageRejected
+from featurestore.errors import ImageRejected, LabelConflict
 from featurestore.facts import Facts
 from featurestore.images import MAX_PIXELS, decode, read_image_file
 from featurestore.metadata import escape_path, facts_of, notes_of
@@ -93,7 +93,7 @@ def holdings(
 
     Raises
     ------
-    MissingData, DataError, MetadataError
+    MissingData, DataError, LabelConflict, MetadataError
         As ``index`` does; that there is one class alone is no error here.
     """
     files = find_files(root)
@@ -103,6 +103,7 @@ def holdings(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(pool.map(lambda file: _look(root / file, root, max_pixels), files))
     pictures: dict[str, Picture] = {}
+    first: dict[str, str] = {}
     rejected: dict[str, str] = {}
     unusable: Counter[str] = Counter()
     for (file, folder), (key, fault), note in zip(files.items(), looked, notes, strict=True):
@@ -112,6 +113,9 @@ def holdings(
             unusable[fault] += 1
         elif key not in pictures:
             pictures[key] = _picture(facts[file], folder, note, told.get(key))
+            first[key] = file
+        elif pictures[key].label != facts[file].label:
+            raise _conflict((first[key], pictures[key].label), (file, facts[file].label))
     here = {key for key, _ in looked}
     return Holdings(
         tuple(pictures.values()), Counter(rejected.values()), unusable, len(told.keys() - here),
@@ -129,6 +133,14 @@ def _look(path: Path, root: Path, max_pixels: int) -> tuple[str, str]:
     except ImageRejected as rejected:
         return key, rejected.reason.value
     return key, ""
+
+
+def _conflict(*files: tuple[str, str]) -> LabelConflict:
+    one, other = (f"{label!r} in {escape_path(file)}" for file, label in files)
+    return LabelConflict(
+        f"the same picture is {one} and {other}; delete one of them, or give it one label"
+        " (python -m collection review)"
+    )
 
 
 def _picture(facts: Facts, folder: str, note: Mapping[str, str], source: Source | None) -> Picture:

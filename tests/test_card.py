@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ from conftest import encoded, picture
 
 from collection.card import write_card
 from collection.provenance import Source, write_sources
-from featurestore.errors import DataError, MetadataError, MissingData
+from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData
 from featurestore.files import sha256_of
+from featurestore.index import build_index
 from featurestore.scan import IndexOptions, scan
 
 
@@ -182,3 +186,77 @@ def test_it_says_how_pictures_were_cut_by_search_and_by_crop(data: Path, rows: l
     (data / "metadata/crop.json").write_text("[3]")
     with pytest.raises(DataError, match=r"crop\.json: does not say how pictures were cut"):
         write_card(data)
+
+
+@pytest.mark.parametrize("address", ["http://[bad/x", "http://a\u2100b.example/x", "http://[::1/"])
+@pytest.mark.parametrize("field", ["page", "url"])
+def test_an_address_that_is_none_is_counted_as_such(
+    data: Path, rows: list[Source], address: str, field: str
+) -> None:
+    write_sources(data, [replace(rows[0], **{"url": "", field: address}), *rows[1:]])
+    assert "| no address | 1 | 1 |" in card(data)
+    assert "| a.example | 5 | 4 |" in card(data)
+
+
+_LIVE = (
+    "![x](http://evil.example/t.png)",
+    "[click](javascript:alert(1))",
+    "<script>alert(1)</script>",
+    "a`b` <img src=x onerror=alert(1)>",
+    "``[x](y)``",
+    "\\[x](y) \\| <b>",
+    "[![x](y)](z) | x | **y** |",
+    "&lt;b&gt; www.evil.example",
+    "<http://evil.example>",
+    "`",
+)
+
+
+@pytest.mark.parametrize("text", _LIVE)
+def test_what_others_wrote_is_text_in_the_card(data: Path, rows: list[Source], text: str) -> None:
+    text_of = dict.fromkeys(("label_source", "query", "licence", "opt_out", "provider", "crop", "time"), text)
+    write_sources(
+        data, [replace(row, **text_of) for row in rows[:-1]] + [Source(page=text, reason=text, licence=text)]
+    )
+    (data / "metadata/search.json").write_text(json.dumps({"cut": text}))
+    decide(data, "rejected.csv", "key,file,reason", f"{rows[0].key},x.png,{quoted(text)}")
+    decide(
+        data, "characters.csv", "file,character,role",
+        *(f"{row.file},{quoted(text)},{quoted(text)}" for row in rows[:-1]),
+    )  # fmt: skip
+    said = card(data)
+    rest = said.replace("[sources.csv](sources.csv)", "").replace(_queries(said), "")
+    assert not re.search(r"<|(?<!\\)(\\\\)*[\[\]]", rest), "brackets are escaped"
+    html = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table").render(said)
+    own = {"h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "a", "code"}
+    assert set(re.findall(r"<(?!/)(\w+)", html)) == own
+    assert re.findall(r"<a [^>]*>", html) == ['<a href="sources.csv">']
+    assert re.findall(r"<code>(.*?)</code>", html) == ["python -m collection card", "role", escape(text)]
+    assert html.count(f"<td>{escape(text)}</td>") == 7, "role, provider, rights, reason, method: as written"
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _queries(said: str) -> str:
+    """The line of the card that has a query, as code."""
+    return next(line for line in said.splitlines() if line.startswith("Queries: "))
+
+
+def test_a_picture_in_two_classes_is_an_error_as_it_is_of_the_index(data: Path, rows: list[Source]) -> None:
+    before = card(data)
+    (data / "images/villain/copy.png").write_bytes((data / rows[0].file).read_bytes())
+    told = []
+    for refused in (write_card, lambda root: build_index(scan(root, IndexOptions()), IndexOptions())):
+        with pytest.raises(LabelConflict, match="delete one of them") as caught:
+            refused(data)
+        told.append(str(caught.value).partition(";")[0])
+    assert (
+        told[0]
+        == told[1]
+        == (f"the same picture is 'hero' in {rows[0].file} and 'villain' in images/villain/copy.png")
+    )
+    assert (data / "metadata/README.md").read_text() == before
+    decide(data, "labels.csv", "file,label,key", f"images/villain/copy.png,hero,{rows[0].key}")
+    assert "| hero | hero | 3 | 3 | 3 |" in card(data), "with one label it is one picture"

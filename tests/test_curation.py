@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import logging
+import os
+import sys
 import threading
+import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +22,20 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from collection.curation import captions
 from collection.curation.captions import font_of, has_font, lines_of
 from collection.curation.command import faceless, original_sides, report, review
-from collection.curation.decisions import ACCEPTED, Standing, change_decisions, read_decisions
-from collection.curation.pictures import Survey, survey
+from collection.curation.decisions import ACCEPTED, LabelRows, Standing, change_decisions, read_decisions
+from collection.curation.pictures import Picture, Survey, survey
 from collection.curation.quality import FLAGS, Flag, Thresholds, flags_of, measure
 from collection.curation.session import Session
 from collection.curation.sheets import TABLE
-from collection.curation.twins import Likeness, twin_flags
+from collection.curation.twins import Likeness, nearest_twins, twin_flags
 from collection.demo.cast import draw_cast
 from collection.demo.render import paint
+from collection.progress import told
 from featurestore.duplicates import near_duplicate_clusters, perceptual_hash
 from featurestore.errors import DataError, LabelConflict, MetadataError, MissingData, UsageError
 from featurestore.files import Disk, replaced_disk
 from featurestore.index import Index, build_index
-from featurestore.metadata import LABELS
+from featurestore.metadata import LABELS, Names, escape_path
 from featurestore.rejections import REJECTED
 from featurestore.scan import IndexOptions, scan
 
@@ -169,6 +175,32 @@ def test_twins_are_found_within_and_across_labels() -> None:
     assert all(flag.name in FLAGS for flag in found)
 
 
+def test_for_those_who_must_not_know_labels_each_file_has_one_twin() -> None:
+    def like(file: str, label: str, key: str, pixels: str, phash: int) -> Likeness:
+        return Likeness(file, label, key, pixels, phash)
+
+    files = [
+        like("a", "hero", "k9", "p1", 0),
+        like("b", "villain", "k9", "p1", 0),
+        like("c", "villain", "k2", "p1", 0),
+        like("d", "hero", "k1", "p4", 0b11),
+        like("e", "hero", "k3", "p5", 0b1),
+        like("f", "villain", "k4", "p6", 0b111),
+        like("g", "villain", "k5", "p7", 0xFFFF << 20),
+    ]
+    found = nearest_twins(files, distance=4)
+    assert {file: (flag.name, flag.value, flag.other) for file, flag in found.items()} == {
+        "a": ("same_bytes", 0, "b"),
+        "b": ("same_bytes", 0, "a"),
+        "c": ("same_pixels", 0, "a"),
+        "d": ("near_duplicate", 1, "e"),
+        "e": ("near_duplicate", 1, "d"),  # as near as c, a and b: the key is smaller
+        "f": ("near_duplicate", 1, "d"),
+    }
+    swapped = [like(f.file, f.label[::-1], f.key, f.pixels, f.phash) for f in files[::-1]]
+    assert nearest_twins(swapped, distance=4).keys() == found.keys()
+
+
 def test_near_is_what_the_index_calls_near(drawn: Image.Image) -> None:
     hashes = [perceptual_hash(np.asarray(drawn.rotate(turn))) for turn in (0, 1, 2, 3, 20)]
     files = [Likeness(f"{i}", "hero", f"{i}", f"{i}", h) for i, h in enumerate(hashes)]
@@ -190,6 +222,25 @@ def test_a_survey_flags_files_and_goes_on_past_what_it_cannot_read(data: Path) -
     assert [len(one.files) for one in found.pictures if HERO0 in one.files] == [2]
     assert found.labels == ("hero", "villain")
     assert len(found.pictures) == 26  # an empty file has no key to decide by
+
+
+def test_a_long_look_tells_how_far_it_is(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.INFO)
+    survey(data, workers=1)
+    assert caplog.messages == [f"{data}: 24 pictures to look at"]
+    caplog.clear()
+    assert list(told("abc", 3, name="review", where="here", every_s=0)) == ["a", "b", "c"]
+    assert caplog.messages == ["here: 1 of 3 pictures", "here: 2 of 3 pictures"]
+    assert capsys.readouterr().err == ""
+    caplog.clear()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    survey(data, workers=1)
+    assert "review: 100%" in capsys.readouterr().err
 
 
 # What is decided
@@ -282,6 +333,71 @@ def test_undo_takes_back_step_by_step_and_leaves_no_file_behind(data: Path) -> N
     assert not [name for name in (REJECTED, LABELS, ACCEPTED) if (data / name).exists()]
 
 
+def test_undo_leaves_what_somebody_else_decided_since(data: Path) -> None:
+    one, other = session(data), session(data)
+    key, before = key_of(data, HERO0), key_of(data, HERO1)
+    one.decide(before, "accept")
+    one.decide(key, "reject", reason="text")
+    other.decide(key, "reject", reason="a watermark")
+    with pytest.raises(UsageError, match=r"No\. 1 was decided anew elsewhere, and that stays; reload"):
+        one.undo()
+    assert read_decisions(data).of(one.picture(key)) == Standing("rejected", "", "a watermark")
+    card = one.undo()
+    assert card is not None
+    assert card.key == before
+    assert one.undo() is None
+    other.undo()
+    assert read_decisions(data).of(one.picture(key)) == Standing("rejected", "", "text")
+
+
+def _commented(root: Path) -> tuple[str, str]:
+    """Two decisions with columns of somebody's own; the keys of the pictures."""
+    rejected, labelled = key_of(root, HERO0), key_of(root, VILLAIN0)
+    (root / "metadata").mkdir()
+    (root / REJECTED).write_text(f"key,file,reason,who,when\n{rejected},{HERO0},text,anna,2020\n")
+    (root / LABELS).write_text(f"file,label,who\n{VILLAIN0},hero,ben\n")
+    return rejected, labelled
+
+
+def test_further_columns_stay_when_it_is_decided_anew(data: Path) -> None:
+    rejected, labelled = _commented(data)
+    made = session(data)
+    made.decide(rejected, "reject", reason="blurred")
+    assert rows(data / REJECTED)[0] | {"key": ""} == {
+        "key": "",
+        "file": HERO0,
+        "reason": "blurred",
+        "who": "anna",
+        "when": "2020",
+    }
+    made.decide(rejected, "accept")
+    assert rows(data / ACCEPTED) == [{"key": rejected, "file": HERO0, "who": "anna", "when": "2020"}]
+    (data / "images/villain/copy.png").write_bytes((data / VILLAIN0).read_bytes())
+    session(data).decide(labelled, "relabel", label="hero")
+    assert [(row["file"], row["label"], row["who"]) for row in rows(data / LABELS)] == [
+        ("images/villain/copy.png", "hero", "ben"),
+        (VILLAIN0, "hero", "ben"),
+    ]
+
+
+@pytest.mark.parametrize("action", ["accept", "clear", "relabel"])
+def test_undo_brings_lines_back_with_their_further_columns(data: Path, action: str) -> None:
+    rejected, labelled = _commented(data)
+    before = _filled(data / REJECTED), _filled(data / LABELS)
+    made = session(data)
+    for key in (rejected, labelled):
+        made.decide(key, action, label="villain" if action == "relabel" else "")
+    assert made.undo()
+    assert made.undo()
+    assert (_filled(data / REJECTED), _filled(data / LABELS)) == before
+    assert not (data / ACCEPTED).exists()
+
+
+def _filled(path: Path) -> list[dict[str, str]]:
+    """Rows without their empty cells: a table that had another row meanwhile has its columns too."""
+    return [{name: text for name, text in row.items() if text} for row in rows(path)]
+
+
 def test_equal_decisions_are_equal_bytes_in_any_order(data: Path, tmp_path: Path) -> None:
     made = session(data)
     files = [one.key for one in made.pictures[:6]]
@@ -334,6 +450,41 @@ def test_threads_lose_no_decision(data: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(rows(data / ACCEPTED)) == 24
+
+
+def test_a_label_given_to_a_name_is_found_as_the_index_finds_it() -> None:
+    files = ("images/hero/caf\u00e9.png", "images/hero/cafe\u0301 2.png", "images/hero/100%.png")
+    texts = [name for file in files for name in (file, file.removeprefix("images/"), escape_path(file))]
+    texts += [unicodedata.normalize("NFD", text) for text in texts] + [
+        "images/hero/other.png",
+        "caf\u00e9.png",
+    ]
+    labels = LabelRows(tuple({"file": text, "label": str(i)} for i, text in enumerate(texts)))
+    for file in files:
+        one = Picture("0" * 64, (file,), ("hero",), ("hero",), "", "", "", ())
+        expected = [row for row in labels if Names([file]).find(row["file"])]
+        assert labels.of(one) == expected
+        assert len(expected) >= 4
+
+
+class _Counted(dict[str, str]):
+    """A row that counts how often its file is read."""
+
+    n = 0
+
+    def __getitem__(self, name: str) -> str:
+        _Counted.n += name == "file"
+        return super().__getitem__(name)
+
+
+def test_labels_given_to_names_are_read_once_for_all_pictures(data: Path) -> None:
+    made = session(data)
+    labels = LabelRows(tuple(_Counted(file=one.files[0], label="hero") for one in made.pictures))
+    decisions = replace(read_decisions(data), labels=labels)
+    _Counted.n = 0
+    for one in made.pictures:
+        assert decisions.judged(one, "accepted").of(one) == Standing("accepted", "hero")
+    assert _Counted.n <= 2 * len(made.pictures)
 
 
 class _Killed(Disk):
@@ -437,6 +588,36 @@ def test_a_blinded_curator_sees_no_label(data: Path) -> None:
     assert rows(data / LABELS)[0]["label"] == "villain"
 
 
+def test_what_the_blinded_see_tells_nothing_of_classes(tmp_path: Path, drawn: Image.Image) -> None:
+    """Pictures with twins of their own class and of another, the classes dealt in two ways: one sight."""
+    files = {f"{name}.png": encoded(np.asarray(drawn.rotate(turn))) for name, turn in (("a", 0), ("e", 25))}
+    files |= {
+        f"{name}.jpg": _saved(drawn, "JPEG", quality) for name, quality in (("b", 95), ("c", 80), ("d", 60))
+    }
+    files |= {"f.bmp": _saved(drawn, "BMP"), "g.png": files["a.png"]}
+    seen = []
+    for heroes in ("abe", "cdefg", "ag"):
+        root = tmp_path / heroes
+        for name, data in files.items():
+            folder = root / "images" / ("hero" if name[0] in heroes else "villain")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        made = session(root, blind=True)
+        assert all(len(card.hints) <= 1 for card in made.cards())
+        assert sum(len(card.hints) for card in made.cards()) == 5
+        next(review(root, sheets=root / "sheets", blind=True, workers=1))
+        sheets = [path.read_bytes() for path in sorted((root / "sheets").iterdir())]
+        reasons = [made.decide(one.key, "reject").reason for one in made.pictures]
+        seen.append((made.cards(), sheets, reasons))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def _saved(image: Image.Image, kind: str, quality: int = 75) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, quality=quality)
+    return stream.getvalue()
+
+
 def test_sheets_are_filled_in_and_applied(data: Path, tmp_path: Path) -> None:
     (data / "images/hero/torn.png").write_bytes(encoded(picture(3))[:-30])
     folder = tmp_path / "sheets"
@@ -461,6 +642,16 @@ def test_sheets_are_filled_in_and_applied(data: Path, tmp_path: Path) -> None:
     assert table[1]["key"] in now.accepted
     with pytest.raises(UsageError, match="is not empty"):
         next(review(data, sheets=folder))
+
+
+@pytest.mark.parametrize("place", ["images", "images/sheets", "images/hero/deep/er", "metadata/../images/x"])
+def test_sheets_are_not_written_among_the_pictures(data: Path, place: str) -> None:
+    before = sorted(data.rglob("*"))
+    with pytest.raises(UsageError, match=r"lies among the pictures of .*; name a folder elsewhere"):
+        next(review(data, sheets=data / place, workers=1))
+    assert sorted(data.rglob("*")) == before
+    elsewhere = data / "imagesheets"
+    assert next(review(data, sheets=elsewhere, workers=1)).startswith(f"{elsewhere}: 1 sheet")
 
 
 @pytest.mark.parametrize("blind", [False, True])
@@ -560,6 +751,9 @@ def test_a_font_that_has_more_letters_is_taken(monkeypatch: pytest.MonkeyPatch) 
         ),
         (f"{VILLAIN0},drop,", "line 3: no decision 'drop'"),
         (f"{VILLAIN0},relabel,mentor", "line 3: no class 'mentor'"),
+        (f"{VILLAIN0},accept,hero", "line 3: accept takes no label, 'hero': empty it, or decide to relabel"),
+        (f"{VILLAIN0},reject,villain", "line 3: reject takes no label"),
+        (f"{VILLAIN0},clear,hero", "line 3: clear takes no label"),
         (f"{HERO0},accept,", "two decisions on the picture"),
         ("../../etc/passwd,reject,", "line 3: no one picture"),
     ],
@@ -570,6 +764,20 @@ def test_a_table_with_one_bad_row_decides_nothing(data: Path, tmp_path: Path, li
     with pytest.raises(MetadataError, match=said):
         list(review(data, decide=table, workers=1))
     assert not (data / "metadata").exists()
+
+
+def test_a_row_whose_key_and_file_are_two_pictures_decides_nothing(data: Path, tmp_path: Path) -> None:
+    table, key = tmp_path / "mine.csv", key_of(data, HERO0)
+    table.write_text(f"file,key,decision\n{HERO1},,accept\n{VILLAIN0},{key},reject\n")
+    with pytest.raises(
+        MetadataError, match=r"line 3: the file .*villain0\.png' is another picture than that of"
+    ):
+        list(review(data, decide=table, workers=1))
+    assert not (data / "metadata").exists()
+    for file in (HERO0, HERO0.removeprefix("images/"), "images/hero/as it was called.png"):
+        table.write_text(f"file,key,decision\n{file},{key.upper()},reject\n")
+        assert next(review(data, decide=table, workers=1)) == f"{table}: 1 decision"
+    assert list(read_decisions(data).rejected) == [key]
 
 
 def test_the_report_tells_flags_and_decisions_by_class(data: Path) -> None:
@@ -618,6 +826,25 @@ def test_a_picture_that_was_cut_without_a_face_is_flagged(data: Path) -> None:
     assert flags(found, HERO0)["no_face"] == Flag(HERO0, "no_face", 0, 1)
     assert "no_face" not in {**flags(found, HERO1), **flags(found, VILLAIN0)}
     assert "no_face: 1 (1 of 12 hero, 0 of 12 villain)" in list(report(found, read_decisions(data)))
+
+
+@pytest.mark.parametrize(
+    "name", ["100%.png", "ideo\u3000graphic.png", "jo\u200din.png", os.fsdecode(b"\xff.png"), "a%20b.png"]
+)
+def test_the_record_speaks_of_names_that_tables_escape(data: Path, name: str) -> None:
+    file = f"images/hero/{name}"
+    (data / file).write_bytes(encoded(picture(77, (256, 256))))
+    (data / "metadata").mkdir()
+    (data / "metadata/sources.csv").write_text(
+        f"key,file,box,n_faces\nx,{escape_path(file)},10 -4 90 120,0\n"
+    )
+    assert original_sides(data) == {file: 90}
+    list(review(data, sheets=data / "sheets", workers=1))
+    found = survey(data, original_px=original_sides(data), faceless=faceless(data), workers=1)
+    assert list(flags(found, file)) == ["no_face", "tiny"]
+    assert {row["flags"] for row in rows(data / "sheets" / TABLE) if row["file"] == escape_path(file)} == {
+        "no_face, tiny"
+    }
 
 
 def test_a_table_of_decisions_that_is_not_there_is_told_with_what_writes_one(

@@ -360,12 +360,32 @@ def test_a_picture_is_what_the_study_sees_and_no_more(client: Client, root: Path
         assert shown.size == (128, 256)
 
 
-def test_a_picture_that_is_gone_is_a_line(client: Client, root: Path) -> None:
+@pytest.mark.parametrize("how", ["gone", "replaced", "emptied"])
+def test_a_picture_that_is_no_longer_there_is_a_line(client: Client, root: Path, how: str) -> None:
     key = key_of(root, HERO)
     (root / HERO).unlink()
+    if how != "gone":
+        (root / HERO).write_bytes((root / VILLAIN).read_bytes() if how == "replaced" else b"")
     answer = client.ask(f"image/{key}.png")
     assert answer.status == 400
-    assert answer.json["error"].startswith("not_a_file")
+    assert answer.json["error"] == (
+        "no file holds No. 1 any more; start the review again, pictures have changed"
+    )
+
+
+def test_a_picture_is_shown_as_long_as_one_of_its_files_holds_it(root: Path) -> None:
+    copy = root / "images/villain/z.png"
+    copy.write_bytes((root / HERO).read_bytes())
+    key = key_of(root, HERO)
+    with served(root) as server:
+        before = Client(server).ask(f"image/{key}.png")
+        (root / HERO).write_bytes((root / VILLAIN).read_bytes())
+        assert Client(server).ask(f"image/{key}.png").body == before.body
+        (root / HERO).unlink()
+        assert Client(server).ask(f"image/{key}.png").body == before.body
+        copy.unlink()
+        assert Client(server).ask(f"image/{key}.png").status == 400
+    assert before.status == 200
 
 
 @pytest.mark.parametrize(
@@ -439,8 +459,12 @@ runpy.run_module("collection", run_name="__main__", alter_sys=True)
 @pytest.mark.parametrize(
     ("how", "code", "told"),
     [
-        (signal.SIGINT, 0, ""),
-        (signal.SIGTERM, 143, "kyara: terminated; what was committed is kept\n"),
+        (signal.SIGINT, 0, "data: 6 pictures to look at\n"),
+        (
+            signal.SIGTERM,
+            143,
+            "data: 6 pictures to look at\nkyara: terminated; what was committed is kept\n",
+        ),
     ],
 )
 def test_a_signal_ends_the_command_with_a_report(
@@ -683,6 +707,24 @@ def test_what_was_not_saved_is_told(show: Open, root: Path) -> None:
     (root / REJECTED).unlink()
     press(page, "Home", "x")
     assert page.locator(".card.rejected").count() == 1
+
+
+def test_what_was_not_taken_back_is_told(show: Open, root: Path) -> None:
+    page = show()
+    press(page, "x")
+    Session(survey(root, workers=1)).decide(key_of(root, HERO), "accept")
+    press(page, "u")
+    assert page.inner_text("#said").startswith("not taken back: No. 1 was decided anew elsewhere")
+    assert not (root / REJECTED).exists()
+    press(page, "u")
+    assert page.inner_text("#said") == "nothing to undo in this session"
+
+
+def test_in_place_of_a_picture_that_is_gone_the_page_says_why(show: Open, root: Path) -> None:
+    page = show()
+    (root / HERO).unlink()
+    page.reload()
+    page.wait_for_selector("img[alt^='no file holds No. 1 any more; start the review again']")
 
 
 @pytest.mark.parametrize("width", [360, 1000])

@@ -18,6 +18,7 @@ from collection.provenance import read_sources
 from featurestore.console import Terminated
 from featurestore.errors import MissingData, UsageError
 from featurestore.images import MAX_PIXELS
+from featurestore.metadata import unescape_path
 from featurestore.text import counted
 
 __all__ = ["faceless", "original_sides", "report", "review"]
@@ -48,7 +49,7 @@ def review(
     blind : bool
         Hide labels and roles, and mix the classes.
     sheets : Path or None
-        An empty folder to write contact sheets and a table to.
+        An empty folder, not among the pictures, to write contact sheets and a table to.
     decide : Path or None
         A table of decisions to apply.
     thresholds : Thresholds or None
@@ -69,6 +70,10 @@ def review(
         raise MissingData(
             f"no table {decide}; python -m collection review --sheets DIR writes one to fill in"
         )
+    if sheets is not None:
+        from collection.curation.sheets import check_folder
+
+        check_folder(sheets, root=root)
     found = survey(
         root,
         thresholds=thresholds,
@@ -127,7 +132,7 @@ def original_sides(root: Path) -> dict[str, int]:
     for row in read_sources(root):
         numbers = row.box.split()
         if row.file and len(numbers) == 4 and all(text.lstrip("-").isdecimal() for text in numbers):
-            sides[row.file] = min(int(numbers[2]), int(numbers[3]))
+            sides[unescape_path(row.file)] = min(int(numbers[2]), int(numbers[3]))
     return sides
 
 
@@ -139,7 +144,7 @@ def faceless(root: Path) -> set[str]:
     MetadataError
         If the table cannot be read.
     """
-    return {row.file for row in read_sources(root) if row.file and str(row.n_faces) == "0"}
+    return {unescape_path(row.file) for row in read_sources(root) if row.file and str(row.n_faces) == "0"}
 
 
 def report(found: Survey, decisions: Decisions) -> Iterator[str]:

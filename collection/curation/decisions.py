@@ -2,15 +2,14 @@
 
 Owns the three tables: reading them, changing one picture's lines, writing what changed. A decision speaks of
 a picture's bytes, so it holds under another file name and while the picture is away. Refuses to know what a
-picture looks like, and who decides.
+picture looks like, who decides, and what further columns mean: they go where their line goes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import os
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,17 +17,12 @@ from typing import Final, Literal
 
 from collection.curation.pictures import Picture
 from featurestore.dataset import cell, uncelled
-from featurestore.files import make_folder, remove, write_text_atomic
-from featurestore.metadata import (
-    LABELS,
-    Names,
-    escape_path,
-    printable,
-)
+from featurestore.files import held, make_folder, remove, write_text_atomic
+from featurestore.metadata import LABELS, escape_path, printable
 from featurestore.rejections import REJECTED, keyed_rows
 from featurestore.tables import checked_key, numbered_rows, table_text
 
-__all__ = ["ACCEPTED", "Decisions", "Standing", "Verdict", "change_decisions", "read_decisions"]
+__all__ = ["ACCEPTED", "Decisions", "LabelRows", "Standing", "Verdict", "change_decisions", "read_decisions"]
 
 ACCEPTED: Final = "metadata/accepted.csv"
 
@@ -61,6 +55,59 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class LabelRows:
+    """The rows of labels.csv, found by the picture that they mean.
+
+    Attributes
+    ----------
+    rows : tuple of row
+        Those without a key were written by hand and speak of a file's name.
+    """
+
+    rows: tuple[Row, ...] = ()
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def of(self, picture: Picture) -> list[Row]:
+        """Those that mean a picture: by its key, else by a name."""
+        return [self.rows[i] for i in self._places(picture)]
+
+    def replaced(self, picture: Picture, rows: Sequence[Row]) -> LabelRows:
+        """The same with others in place of those that mean a picture."""
+        gone = set(self._places(picture))
+        return LabelRows((*(row for i, row in enumerate(self.rows) if i not in gone), *rows))
+
+    def _places(self, picture: Picture) -> list[int]:
+        forms = {form for file in picture.files for form in (_form(file), _form(escape_path(file)))}
+        named = {i for form in forms for i in self._by_form.get(form, ())}
+        return [*self._by_key.get(picture.key, ()), *sorted(named)]
+
+    @functools.cached_property
+    def _by_key(self) -> dict[str, list[int]]:
+        """Places of the rows of each key."""
+        places: dict[str, list[int]] = {}
+        for i, row in enumerate(self.rows):
+            if row.get("key"):
+                places.setdefault(row["key"], []).append(i)
+        return places
+
+    @functools.cached_property
+    def _by_form(self) -> dict[str, list[int]]:
+        """Places of the other rows by the names that `featurestore.metadata.Names` finds them by."""
+        places: dict[str, list[int]] = {}
+        for i, row in enumerate(self.rows):
+            if not row.get("key"):
+                for name in (row["file"], f"images/{row['file']}"):
+                    places.setdefault(_form(name), []).append(i)
+        return places
+
+
+def _form(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+@dataclass(frozen=True)
 class Decisions:
     """The three tables, with every column that they came with.
 
@@ -68,17 +115,16 @@ class Decisions:
     ----------
     accepted, rejected : mapping of str to row
         By key. What stands in both is rejected.
-    labels : tuple of row
-        Rows without a key were written by hand and speak of a file's name.
+    labels : LabelRows
     """
 
     accepted: Rows = field(default_factory=dict)
     rejected: Rows = field(default_factory=dict)
-    labels: tuple[Row, ...] = ()
+    labels: LabelRows = field(default_factory=LabelRows)
 
     def of(self, picture: Picture) -> Standing:
         """What is decided of a picture."""
-        label = next((row["label"] for row in self._labels_of(picture)), "")
+        label = next((row["label"] for row in self.labels.of(picture)), "")
         if picture.key in self.rejected:
             return Standing("rejected", label, uncelled(self.rejected[picture.key].get("reason", "")))
         return Standing("accepted" if picture.key in self.accepted else "", label)
@@ -89,9 +135,9 @@ class Decisions:
         if (before.verdict, before.reason) == (verdict, reason):
             return self
         accepted, rejected = dict(self.accepted), dict(self.rejected)
-        accepted.pop(picture.key, None)
-        rejected.pop(picture.key, None)
-        row = {"key": picture.key, "file": escape_path(picture.files[0])}
+        row = {**accepted.pop(picture.key, {}), **rejected.pop(picture.key, {})}
+        row |= {"key": picture.key, "file": escape_path(picture.files[0])}
+        row.pop("reason", None)
         if verdict == "accepted":
             accepted[picture.key] = row
         elif verdict == "rejected":
@@ -100,29 +146,44 @@ class Decisions:
 
     def labelled(self, picture: Picture, label: str) -> Decisions:
         """The same with one label on every file of a picture, or, if it is empty, that of their folders."""
-        said = self._labels_of(picture)
+        said = self.labels.of(picture)
         if len(said) == (len(picture.files) if label else 0) and {row["label"] for row in said} <= {label}:
             return self
-        rows = [row for row in self.labels if row not in said]
-        if label:
-            rows += [
-                {"file": escape_path(file), "label": label, "key": picture.key} for file in picture.files
-            ]
-        return replace(self, labels=tuple(rows))
+        known = {row["file"]: row for row in said}
+        rows = [
+            {**known.get(file, said[0] if said else {}), "file": file, "label": label, "key": picture.key}
+            for file in map(escape_path, picture.files if label else ())
+        ]
+        return replace(self, labels=self.labels.replaced(picture, rows))
 
-    def _labels_of(self, picture: Picture) -> list[Row]:
-        """Rows of labels.csv that mean a picture: by its key, else by a name."""
-        by_name = self._by_key.get("", [])
-        names = Names(picture.files) if by_name else None
-        named = [row for row in by_name if names and names.find(row["file"])]
-        return [*self._by_key.get(picture.key, []), *named]
+    def only(self, picture: Picture) -> Decisions:
+        """What stands of one picture, and nothing else."""
+        accepted, rejected = (
+            {picture.key: rows[picture.key]} if picture.key in rows else {}
+            for rows in (self.accepted, self.rejected)
+        )
+        return Decisions(accepted, rejected, LabelRows(tuple(self.labels.of(picture))))
 
-    @functools.cached_property
-    def _by_key(self) -> dict[str, list[Row]]:
-        rows: dict[str, list[Row]] = {}
-        for row in self.labels:
-            rows.setdefault(row.get("key", ""), []).append(row)
-        return rows
+    def restored(self, picture: Picture, before: Decisions, after: Decisions) -> Decisions:
+        """The same without what a decision changed of one picture.
+
+        Parameters
+        ----------
+        picture : Picture
+        before, after : Decisions
+            What stood of it before that decision and after it (`only`).
+        """
+        made = self
+        if (before.accepted, before.rejected) != (after.accepted, after.rejected):
+            accepted, rejected = dict(self.accepted), dict(self.rejected)
+            accepted.pop(picture.key, None)
+            rejected.pop(picture.key, None)
+            made = replace(
+                made, accepted={**accepted, **before.accepted}, rejected={**rejected, **before.rejected}
+            )
+        if before.labels != after.labels:
+            made = replace(made, labels=made.labels.replaced(picture, before.labels.rows))
+        return made
 
 
 def _one_line(reason: str) -> str:
@@ -141,7 +202,7 @@ def read_decisions(root: Path) -> Decisions:
     return Decisions(
         accepted=keyed_rows(root / ACCEPTED),
         rejected=keyed_rows(root / REJECTED),
-        labels=tuple(_label_rows(root / LABELS)),
+        labels=LabelRows(tuple(_label_rows(root / LABELS))),
     )
 
 
@@ -163,10 +224,11 @@ def change_decisions(root: Path, change: Callable[[Decisions], Decisions]) -> De
     MetadataError
         If a table cannot be read; nothing is written then.
     """
-    with _alone(root / "metadata"):
+    make_folder(root / "metadata")
+    with held(root / "metadata"):
         before = read_decisions(root)
         after = change(before)
-        _write(root / LABELS, after.labels, ("file", "label"), same=after.labels == before.labels)
+        _write(root / LABELS, after.labels.rows, ("file", "label"), same=after.labels == before.labels)
         tables = [
             (REJECTED, before.rejected, after.rejected, (*_KEYED, "reason")),
             (ACCEPTED, before.accepted, after.accepted, _KEYED),
@@ -176,18 +238,6 @@ def change_decisions(root: Path, change: Callable[[Decisions], Decisions]) -> De
         for table, old, new, columns in tables if after.rejected.keys() - before.rejected else tables[::-1]:
             _write(root / table, [new[key] for key in sorted(new)], columns, same=new == old)
     return after
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time, of all threads and processes on this machine."""
-    make_folder(folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, rows: Sequence[Row], columns: Sequence[str], *, same: bool) -> None:

@@ -6,23 +6,28 @@ Owns reading and flagging. Refuses to know decisions, and changes no file.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from collection.curation.quality import FLAGS, Flag, Measures, Thresholds, flags_of, measure
-from collection.curation.twins import Likeness, twin_flags
+from collection.curation.twins import Likeness, nearest_twins, twin_flags
+from collection.progress import told
 from featurestore.duplicates import perceptual_hash
 from featurestore.errors import ImageRejected
 from featurestore.facts import Facts
 from featurestore.images import MAX_PIXELS, decode, read_image_file
 from featurestore.metadata import escape_path, facts_of, notes_of, printable
 from featurestore.scan import find_files
+from featurestore.text import counted
 
 __all__ = ["Picture", "Survey", "survey"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Picture:
     character, series, role : str
         Empty = not known.
     flags : tuple of Flag
+    twin : Flag or None
+        In place of those that tell of twins, for those who must not know labels (`nearest_twins`).
     """
 
     key: str
@@ -50,6 +57,7 @@ class Picture:
     series: str
     role: str
     flags: tuple[Flag, ...]
+    twin: Flag | None = None
 
 
 @dataclass(frozen=True)
@@ -123,9 +131,13 @@ def survey(
     limits = thresholds or Thresholds()
     files = find_files(root)
     facts = facts_of(files, root, group_from=group_from)
+    log.info("%s: %s to look at", root, counted(len(files), "picture"))
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        looked = list(pool.map(lambda file: _look(root, file, max_pixels), files))
-    flags = _flags(looked, facts, limits, original_px or {}, faceless)
+        looking = pool.map(lambda file: _look(root, file, max_pixels), files)
+        looked = list(told(looking, len(files), name="review", where=root))
+    alike = [_likeness(one, facts[one.file]) for one in looked if one.measures]
+    flags = _flags(looked, alike, limits, original_px or {}, faceless)
+    twins = nearest_twins(alike, distance=limits.distance)
     notes = dict(zip(files, notes_of([escape_path(file) for file in files], root), strict=True))
     by_key: dict[str, list[str]] = defaultdict(list)
     for one in looked:
@@ -141,6 +153,7 @@ def survey(
             series=next((facts[file].series for file in same if facts[file].series), ""),
             role=next((notes[file]["role"] for file in same if notes[file].get("role")), ""),
             flags=tuple(flag for file in same for flag in flags[file]),
+            twin=twins.get(same[0]),
         )
         for key, same in by_key.items()
     )
@@ -160,16 +173,19 @@ def _look(root: Path, file: str, max_pixels: int) -> _Looked:
     return _Looked(file, key, shown, perceptual_hash(pixels), measure(pixels))
 
 
+def _likeness(one: _Looked, facts: Facts) -> Likeness:
+    return Likeness(one.file, facts.label, one.key, one.pixels, one.phash)
+
+
 def _flags(
-    looked: list[_Looked],
-    facts: Mapping[str, Facts],
+    looked: Sequence[_Looked],
+    alike: Sequence[Likeness],
     limits: Thresholds,
     original_px: Mapping[str, int],
     faceless: Collection[str],
 ) -> dict[str, list[Flag]]:
     """Flags of each file, in the order of `FLAGS`."""
     flags: dict[str, list[Flag]] = {one.file: [] for one in looked}
-    alike = []
     for one in looked:
         if one.measures is None:
             flags[one.file].append(Flag(one.file, "unreadable", 0, 0, one.problem))
@@ -177,7 +193,6 @@ def _flags(
         if one.file in faceless:
             flags[one.file].append(Flag(one.file, "no_face", 0, 1))
         flags[one.file] += flags_of(one.file, one.measures, limits, original_px=original_px.get(one.file))
-        alike.append(Likeness(one.file, facts[one.file].label, one.key, one.pixels, one.phash))
     for flag in twin_flags(alike, distance=limits.distance):
         flags[flag.file].append(flag)
     order = list(FLAGS)

@@ -6,6 +6,8 @@ pages and sheets.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import threading
 from collections import Counter
@@ -14,10 +16,11 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from collection.curation.cards import Card, Hint
-from collection.curation.decisions import Decisions, Standing, change_decisions, read_decisions
+from collection.curation.decisions import Decisions, change_decisions, read_decisions
 from collection.curation.pictures import Picture, Survey
 from collection.curation.quality import Flag
-from featurestore.errors import DataError, MetadataError, UsageError
+from collection.curation.twins import TWINS
+from featurestore.errors import DataError, ImageRejected, MetadataError, UsageError
 from featurestore.images import decode, read_image_file
 from featurestore.metadata import Names, escape_path
 from featurestore.tables import numbered_rows
@@ -49,7 +52,8 @@ class Session:
         self.pictures = tuple(sorted(survey.pictures, key=lambda one: one.key) if blind else survey.pictures)
         self.number_of = {one.key: number for number, one in enumerate(self.pictures, start=1)}
         self._key_of = survey.key_of()
-        self._before: list[tuple[str, Standing]] = []
+        #: Of each decision its picture, and what stood of that before and after.
+        self._pile: list[tuple[Picture, Decisions, Decisions]] = []
         self._lock = threading.RLock()
 
     @property
@@ -78,6 +82,7 @@ class Session:
     def _card(self, one: Picture, decisions: Decisions) -> Card:
         standing = decisions.of(one)
         shown = not self.blind
+        flags = one.flags if shown else _without_labels(one)
         return Card(
             number=self.number_of[one.key],
             key=one.key,
@@ -87,7 +92,7 @@ class Session:
             role=one.role if shown else "",
             folder=" / ".join(dict.fromkeys(one.folders)) if shown else "",
             label=standing.label if shown else "",
-            hints=tuple(dict.fromkeys(self._hint(flag, decisions) for flag in one.flags)),
+            hints=tuple(dict.fromkeys(self._hint(flag, decisions) for flag in flags)),
             verdict=standing.verdict,
             reason=standing.reason,
         )
@@ -95,7 +100,7 @@ class Session:
     def _hint(self, flag: Flag, decisions: Decisions) -> Hint:
         other = self._key_of.get(flag.other, "")
         return Hint(
-            name=flag.name.removesuffix("_across") if self.blind else flag.name,
+            name=flag.name,
             value=flag.value,
             limit=flag.limit,
             other=self.number_of.get(other),
@@ -125,26 +130,29 @@ class Session:
             )
         if action == "relabel" and label not in self.survey.labels:
             raise UsageError(f"no class {label!r}; one of: {', '.join(self.survey.labels)}")
+        if action != "relabel" and label:
+            raise UsageError(f"{action} takes no label, {label!r}: empty it, or decide to relabel")
 
     def _change(self, chosen: Sequence[tuple[Picture, str, str, str]]) -> Decisions:
         """Write decisions down; what stood before goes on the pile for `undo`."""
-        pile: list[tuple[str, Standing]] = []
+        pile = []
 
         def change(now: Decisions) -> Decisions:
             for picture, action, label, reason in chosen:
-                pile.append((picture.key, now.of(picture)))
+                before = now.only(picture)
                 now = self._after(now, picture, action, label, reason)
+                pile.append((picture, before, now.only(picture)))
             return now
 
         with self._lock:
             after = change_decisions(self.root, change)
-            self._before += pile
+            self._pile += pile
         return after
 
     def _after(self, now: Decisions, picture: Picture, action: str, label: str, reason: str) -> Decisions:
         """The decisions with one more."""
         if action == "reject":
-            names = dict.fromkeys(flag.name.removesuffix("_across") for flag in picture.flags)
+            names = dict.fromkeys(flag.name for flag in _without_labels(picture))  # the blinded read it too
             return now.judged(picture, "rejected", reason or ", ".join(names) or _BY_EYE)
         if action == "relabel":
             is_folder = set(picture.folders) == {label}
@@ -159,22 +167,29 @@ class Session:
 
         Raises
         ------
+        UsageError
+            If somebody else has decided of the picture since. That stays; the next undo is of what this
+            session decided before.
         MetadataError
             If a table cannot be read.
         """
         with self._lock:
-            if not self._before:
+            if not self._pile:
                 return None
-            key, before = self._before[-1]
-            picture = self.picture(key)
+            picture, before, after = self._pile[-1]
 
             def change(now: Decisions) -> Decisions:
-                made = now.judged(picture, before.verdict, before.reason)
-                return made if now.of(picture).label == before.label else made.labelled(picture, before.label)
+                if now.of(picture) != after.of(picture):
+                    self._pile.pop()
+                    raise UsageError(
+                        f"No. {self.number_of[picture.key]} was decided anew elsewhere, and that stays;"
+                        " reload the page to see it"
+                    )
+                return now.restored(picture, before, after)
 
-            after = change_decisions(self.root, change)
-            self._before.pop()
-        return self._card(picture, after)
+            now = change_decisions(self.root, change)
+            self._pile.pop()
+        return self._card(picture, now)
 
     def apply(self, path: Path) -> int:
         """Decide as the rows of a table say, all of them or none; returns their number.
@@ -183,7 +198,8 @@ class Session:
         ----------
         path : Path
             CSV with the columns ``decision`` and ``key`` or ``file``, and perhaps ``label`` and ``reason``.
-            A row without a decision is skipped.
+            A row without a decision is skipped. A label is for relabel alone, and where a row has both key
+            and file, the file must not be another picture's.
 
         Raises
         ------
@@ -212,11 +228,17 @@ class Session:
 
     def _named(self, names: Names, row: dict[str, str]) -> Picture:
         """The picture that a row means: by key, else by a file's name."""
+        file = row.get("file", "")
+        keys = {self._key_of[one] for one in names.find(file)}
         if row.get("key"):
-            return self.picture(row["key"].lower())
-        keys = {self._key_of[file] for file in names.find(row.get("file", ""))}
+            picture = self.picture(row["key"].lower())
+            if keys and picture.key not in keys:
+                raise DataError(
+                    f"the file {file!r} is another picture than that of the key; empty one of them"
+                )
+            return picture
         if len(keys) != 1:
-            raise DataError(f"no one picture is meant by the file {row.get('file', '')!r}; give its key")
+            raise DataError(f"no one picture is meant by the file {file!r}; give its key")
         return self.picture(keys.pop())
 
     def image(self, key: str) -> bytes:
@@ -225,13 +247,31 @@ class Session:
         Raises
         ------
         DataError
-            If there is none, or it cannot be decoded.
+            If there is none, no file holds it any more, or it cannot be decoded.
         """
         from PIL import Image
 
-        data = read_image_file(self.root / self.picture(key).files[0], root=self.root)
+        data = self._bytes(self.picture(key))
         shown = Image.fromarray(decode(data, max_pixels=self.survey.max_pixels).pixels)
         shown.thumbnail((_SHOWN_PX, _SHOWN_PX), Image.Resampling.LANCZOS)
         stream = io.BytesIO()
         shown.save(stream, "PNG", compress_level=1)
         return stream.getvalue()
+
+    def _bytes(self, picture: Picture) -> bytes:
+        """Those of the key, of whichever file still holds them."""
+        for file in picture.files:
+            with contextlib.suppress(ImageRejected):
+                data = read_image_file(self.root / file, root=self.root)
+                if hashlib.sha256(data).hexdigest() == picture.key:
+                    return data
+        raise DataError(
+            f"no file holds No. {self.number_of[picture.key]} any more; start the review again, pictures have"
+            " changed"
+        )
+
+
+def _without_labels(picture: Picture) -> list[Flag]:
+    """The flags of a picture that tell nothing of labels: of its twins one, whatever theirs are."""
+    own = [flag for flag in picture.flags if flag.name.removesuffix("_across") not in TWINS]
+    return [*own, picture.twin] if picture.twin else own

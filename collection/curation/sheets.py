@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from collection.curation.captions import font_of, has_font, lines_of
 from collection.curation.cards import Card
 from collection.curation.session import Session
+from collection.progress import told
 from featurestore.dataset import cell
 from featurestore.errors import DataError, UsageError
 from featurestore.files import write_bytes_atomic, write_text_atomic
@@ -22,7 +24,7 @@ from featurestore.files import write_bytes_atomic, write_text_atomic
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-__all__ = ["TABLE", "write_sheets"]
+__all__ = ["TABLE", "check_folder", "write_sheets"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,20 @@ _NUMBER_PX, _SMALL_PX, _LINE_PX = 16, 11, 14
 _Colour = tuple[int, int, int]
 _PAPER, _EMPTY = (251, 250, 248), (226, 221, 213)
 _INK, _FAINT, _WARN = (29, 28, 26), (88, 84, 78), (138, 67, 0)
+
+
+def check_folder(folder: Path, *, root: Path) -> None:
+    """Whether sheets of a data folder may be written to a folder.
+
+    Raises
+    ------
+    UsageError
+        If it holds something, or lies among the pictures, where its name would be a class.
+    """
+    if folder.resolve().is_relative_to((root / "images").resolve()):
+        raise UsageError(f"{folder} lies among the pictures of {root}; name a folder elsewhere")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty; name a new folder for the sheets")
 
 
 def write_sheets(session: Session, folder: Path) -> list[Path]:
@@ -54,17 +70,16 @@ def write_sheets(session: Session, folder: Path) -> list[Path]:
     Raises
     ------
     UsageError
-        If the folder holds something.
+        As `check_folder` does.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; name a new folder for the sheets")
+    check_folder(folder, root=session.root)
     cards = session.cards()
-    per_sheet = _COLUMNS * _ROWS
-    written = []
-    for n, start in enumerate(range(0, len(cards), per_sheet), start=1):
+    coming = told(cards, len(cards), name="sheets", where=folder)
+    written: list[Path] = []
+    while some := list(itertools.islice(coming, _COLUMNS * _ROWS)):
         stream = io.BytesIO()
-        _sheet(session, cards[start : start + per_sheet]).save(stream, "JPEG", quality=88)
-        written.append(folder / f"sheet-{n:03d}.jpg")
+        _sheet(session, some).save(stream, "JPEG", quality=88)
+        written.append(folder / f"sheet-{len(written) + 1:03d}.jpg")
         write_bytes_atomic(written[-1], stream.getvalue())
     write_text_atomic(folder / TABLE, _table(cards))
     if not all(has_font(text) for card in cards for text in (_standing(card), _name(card), card.series)):

@@ -50,6 +50,7 @@ function fill(card, one) {
     made.loading = "lazy";
     made.width = made.height = 256;
     made.alt = "";
+    made.addEventListener("error", () => explain(made));
     made.src = `image/${one.key}.png`;
     kept.push(made);
   }
@@ -148,17 +149,27 @@ async function send(route, body) {
   const answer = await fetch(route, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
+  if (answer.ok) return answer.json();
+  throw new Error(await complaint(answer));
+}
+
+async function complaint(answer) {
   const text = await answer.text();
-  if (answer.ok) return JSON.parse(text);
-  let why = text;
-  try { why = JSON.parse(text).error; } catch { /* a plain line */ }
-  throw new Error(why);
+  try { return JSON.parse(text).error; } catch { return text; /* a plain line */ }
+}
+
+// Say in a picture's place why it is not there.
+async function explain(image) {
+  try {
+    const answer = await fetch(image.src);
+    if (!answer.ok) image.alt = await complaint(answer);
+  } catch { /* the command has ended, as the next decision will tell */ }
 }
 
 // One after another, so that undo takes back what was decided last.
-function post(route, body, then) {
+function post(route, body, then, failed = "not saved") {
   queue = queue.then(() => send(route, body)).then(then)
-    .catch(error => say(`not saved: ${error.message}`, true));
+    .catch(error => say(`${failed}: ${error.message}`, true));
   return queue;
 }
 
@@ -197,7 +208,7 @@ function undo() {
     settle(answer.picture);
     if (shown(answer.picture)) go(answer.picture.number - 1);
     say(`No. ${answer.picture.number}: taken back`);
-  });
+  }, "not taken back");
 }
 
 function relabel(i) {
@@ -254,7 +265,7 @@ by("bar").addEventListener("click", event => {
 
 async function start() {
   const answer = await fetch("pictures.json");
-  if (!answer.ok) throw new Error(await answer.text());
+  if (!answer.ok) throw new Error(await complaint(answer));
   Object.assign(state, await answer.json());
   by("blind").hidden = !state.blind;
   by("labels").replaceChildren(...state.labels.slice(0, 9).map((label, i) => {
