@@ -145,11 +145,11 @@ def both_roles(characters: Sequence[Character]) -> float:
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Rows that are not empty, each with the number of its last line."""
     rows = rows_of(path, COLUMNS, what="list")
-    header = header_of(path)
-    for name in header:
-        if name not in COLUMNS or header.count(name) > 1:
-            what = "a second column" if name in COLUMNS else "an unknown column"
-            raise MetadataError(f"{path}, line 1: {what} {name!r}; the columns are {', '.join(COLUMNS)}")
+    unknown = [name for name in header_of(path) if name not in COLUMNS]
+    if unknown:
+        raise MetadataError(
+            f"{path}, line 1: an unknown column {unknown[0]!r}; the columns are {', '.join(COLUMNS)}"
+        )
     if not rows:
         raise MetadataError(f"{path}: no character; write one a line, or leave the list out")
     return rows
