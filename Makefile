@@ -72,12 +72,13 @@ tables: setup
 # git believes a file of the same length unchanged after `dvc exp run -S seed=43`; a new time stamp makes it look.
 # The demo cast is in no cache yet where a clone began with pictures of one's own, and nor are its outputs.
 back: setup
+	@kept=$$(mktemp) && cp data.dvc $$kept && git restore data.dvc && $(BIN)/dvc fetch --quiet -r demo data.dvc; \
+	$(BIN)/dvc checkout data.dvc; code=$$?; test $$code = 0 || cp $$kept data.dvc; rm -f $$kept; \
+	test $$code = 0 || { \
+	  echo "data/ holds files that no commit has: nothing was changed. Keep them (dvc add data && git commit -a), move them"; \
+	  echo "away, or give them up (git restore data.dvc && dvc checkout --force data.dvc); then: make back"; exit 3; }
 	@touch params.yaml
 	git restore .
-	@$(BIN)/dvc fetch --quiet -r demo data.dvc
-	@$(BIN)/dvc checkout data.dvc || { \
-	  echo "data/ holds files that no commit has, and was left as it is. Keep them (dvc add data && git commit -a), move"; \
-	  echo "them away, or give them up (dvc checkout --force data.dvc); then: make back"; exit 3; }
 	$(BIN)/dvc checkout --force --allow-missing dvc.yaml
 
 test: setup-all

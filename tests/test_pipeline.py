@@ -381,8 +381,10 @@ def test_the_way_back_leads_to_the_last_commit_and_costs_no_picture(
 
     mine = draw(r.root, "hero", 99, 0)
     r.change(model="xgb")
-    assert "data/ holds files that no commit has, and was left as it is" in r.run(*back, fails=True)
+    before = r.digest("data.dvc"), r.digest("params.yaml")
+    assert "data/ holds files that no commit has: nothing was changed" in r.run(*back, fails=True)
     assert mine.is_file(), "a picture that nothing else has is not given up"
+    assert (r.digest("data.dvc"), r.digest("params.yaml")) == before
 
     r.run("dvc", "add", "-q", "data")
     r.run(*back)
