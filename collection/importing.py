@@ -17,24 +17,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from collection.carryover import DECIDED, carry_to_new_cuts, keep_decisions, named
+from collection.carryover import DECIDED, carry_to_new_cuts, holding, keep_decisions, named
 from collection.crop.record import join_cuts
+from collection.curation.decisions import Decisions, read_decisions
 from collection.demo import DEMO_MARK
 from collection.headers import check_case
 from collection.layout import Layout, layout_of, pictures_in
 from collection.origins import write_origins
-from collection.staging import staged, swap
+from collection.staging import copy_folder, staged, swap
 from featurestore.dataset import cell
 from featurestore.errors import DataError, MetadataError, UsageError
 from featurestore.files import sha256_of, write_text_atomic
+from featurestore.manifest import MANIFEST
 from featurestore.metadata import CHARACTERS, LABELS, escape_path, facts_of
 from featurestore.scan import find_files
-from featurestore.tables import read_table, table_text
+from featurestore.tables import numbered_rows, read_table, table_text
 
 __all__ = ["Imported", "check_positive", "import_folder", "set_positive", "write_template"]
 
 #: Columns of ``characters.csv`` that mean something here; further ones are kept.
-_FACTS: Final = ("file", "character", "series", "role", "licence")
+_FACTS: Final = ("file", "character", "series", "role", "page", "licence")
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,15 @@ class Imported:
         Pictures that the folder's record says were not taken, by reason.
     carried : Counter of str
         Decisions that go to new cuts of the same pictures, by table.
+    held : Counter of str
+        Decisions of what was replaced that speak of the new pictures too, by table.
     """
 
     n_images: dict[str, int]
     metadata: tuple[str, ...]
     left_out: Counter[str] = field(default_factory=Counter)
     carried: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
 
 
 def _pictures(layout: Layout, *, n_classes: int = 2, tell: bool = True) -> list[Path]:
@@ -102,13 +107,23 @@ def _merged_table(
     None if there is no new table.
 
     Where both say something the new one is right; an empty cell says nothing.
+
+    Raises
+    ------
+    MetadataError
+        If one of them says two things of one picture.
     """
     if not (new / name).exists():
         return None
     merged: dict[Hashable, dict[str, str]] = {}
     for root in (old, new):
-        for row in read_table(root / name, required) if (root / name).exists() else ():
-            known = merged.setdefault(of(row), {})
+        told: dict[Hashable, dict[str, str]] = {}
+        for line, row in numbered_rows(root / name, required) if (root / name).exists() else ():
+            this = of(row)
+            if told.setdefault(this, row) != row:
+                said = row.get("file") or row.get("key")
+                raise MetadataError(f"{root / name}, line {line}: a second row for {said!r}; delete one")
+            known = merged.setdefault(this, {})
             known |= {column: text for column, text in row.items() if text or column not in known}
     return table_text(list(merged.values()))
 
@@ -138,6 +153,11 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
     there = layout.root.resolve()
     if there == root.resolve() or root.resolve() in there.parents:
         raise UsageError(f"{source} is the data folder itself")
+    if not replace and (root / MANIFEST).exists():
+        raise UsageError(
+            f"{root} holds a list of pictures, {MANIFEST}, which stands alone; use --replace, or write"
+            " these pictures into the list"
+        )
     if not replace and (root / DEMO_MARK).exists() and not keep_demo:
         raise UsageError(
             f"{root} holds the demo cast; use --replace, or --add --keep-demo to mix them on purpose"
@@ -146,20 +166,23 @@ def import_folder(source: Path, root: Path, *, replace: bool, keep_demo: bool = 
         check_case(layout.root / CHARACTERS, _FACTS)
     with staged(root) as staging:
         if not replace and root.exists():
-            shutil.copytree(root, staging)
+            copy_folder(root, staging)
         staging.mkdir(parents=True, exist_ok=True)
         _copy(layout.images, files, staging, root)
+        decided = Decisions()
         if replace:
             keep_decisions(root, staging)
+            decided = read_decisions(staging)
         tables = _metadata(layout.root, staging)
         left_out = write_origins(layout.root, staging, files)
         join_cuts(staging, layout.root)
         carried = carry_to_new_cuts(root, staging)
         _check(staging, layout.root)
         n_images = Counter(f.parts[0] for f in files if replace or not (root / "images" / f).exists())
+        held = holding(staging, decided)
         swap(staging, root)
     labels = sorted({f.parts[0] for f in files})
-    return Imported({label: n_images[label] for label in labels}, tables, left_out, carried)
+    return Imported({label: n_images[label] for label in labels}, tables, left_out, carried, held)
 
 
 def _check(staging: Path, source: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from collection.crop.journal import JOURNAL, command_of
 from featurestore.errors import DataError, MissingData, UsageError
 from featurestore.images import EXTENSIONS
-from featurestore.metadata import FORMULA_LABEL, escape_path, is_formula
+from featurestore.scan import check_label
 
 __all__ = ["Layout", "layout_of", "pictures_in"]
 
@@ -81,7 +81,8 @@ def pictures_in(layout: Layout, *, tell: bool = True) -> list[Path]:
     for label in sorted(layout.images.iterdir()):
         if label.name.startswith(".") or not label.is_dir() or label == layout.root / "metadata":
             continue
-        _check_name(label.name)
+        check_label(label.name)
+        n_before = len(found)
         for folder, subfolders, names in os.walk(label, onerror=_unlisted):
             shown = [s for s in subfolders if not s.startswith(".")]
             links = [s for s in shown if Path(folder, s).is_symlink()]
@@ -90,6 +91,8 @@ def pictures_in(layout: Layout, *, tell: bool = True) -> list[Path]:
             pictures = [name for name in visible if _is_picture(name)]
             n_others += len(visible) - len(pictures)
             found += [Path(folder, name).relative_to(layout.images) for name in (*links, *pictures)]
+        if len(found) == n_before and tell:
+            log.warning("class folder %r: left out, for it holds no pictures", label.name)
     if n_others and tell:
         log.warning("%d files left out: not %s", n_others, ", ".join(EXTENSIONS))
     n_stray = sum(_is_picture(path.name) and path.is_file() for path in layout.images.glob("[!.]*"))
@@ -108,10 +111,3 @@ def _is_picture(name: str) -> bool:
 
 def _unlisted(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); mend or remove it")
-
-
-def _check_name(label: str) -> None:
-    if escape_path(label) != label.replace("%", "%25"):
-        raise DataError(f"class folder {escape_path(label)!r}: no printable UTF-8; rename it")
-    if is_formula(label):
-        raise DataError(f"class folder {label!r}: {FORMULA_LABEL}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from collection.crop.record import read_crops
 from collection.provenance import IMPORTED, Source, read_sources, write_sources
+from collection.records import utc
 from featurestore.dataset import uncelled
 from featurestore.files import sha256_of
 from featurestore.metadata import escape_path, notes_of
@@ -44,14 +45,14 @@ def write_origins(source: Path, staging: Path, files: Sequence[Path]) -> Counter
     known = {row.key: row for row in told if row.key}
     rows = {row.key: row for row in before if row.key}
     cut = {row["key"]: row for row in crops if row["key"]}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = utc(datetime.now(UTC))
     names = [escape_path(file.as_posix()) for file in files]
     notes = notes_of([f"images/{name}" for name in names], staging)
     for file, name, note in zip(files, names, notes, strict=True):
         key = sha256_of(staging / "images" / file)
-        row = known.get(key) or rows.get(key) or _source(key, name, note, now)
+        row = _filled(known.get(key) or rows.get(key) or Source(), _source(key, name, note, now))
         rows[key] = replace(_with_crop(row, cut[key]) if key in cut else row, file=f"images/{name}")
-    lost = [row for row in told if not row.key]
+    lost = [replace(row, file="") for row in told if not row.key]
     said = {(row.original, row.reason) for row in lost}
     lost += [
         _lost(row, now) for row in crops if not row["file"] and (row["original"], row["reason"]) not in said
@@ -66,8 +67,15 @@ def _source(key: str, name: str, note: Mapping[str, str], now: str) -> Source:
     return Source(
         key=key, character=facts.get("character", ""), series=facts.get("series", ""),
         role=facts.get("role", ""), label_source=_FOLDER, provider=IMPORTED, url=name, time=now,
-        licence=facts.get("licence", ""), original=key,
+        page=facts.get("page", ""), licence=facts.get("licence", ""), original=key,
     )  # fmt: skip
+
+
+def _filled(row: Source, told: Source) -> Source:
+    """The row; where it does not say who provided the picture, with what the folder tells besides."""
+    if row.provider:
+        return row
+    return replace(row, **{name: text for name, text in asdict(told).items() if not getattr(row, name)})
 
 
 def _with_crop(row: Source, crop: Mapping[str, str]) -> Source:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extractors.timing import Spent
 from featurestore.elsewhere import Place, Reader
-from featurestore.errors import DataError, ImageRejected, NonFiniteRow
+from featurestore.errors import DataError, ImageRejected, MissingData, NonFiniteRow
 from featurestore.images import decode
 from featurestore.rows import StoreRows, not_finite, pack_keys
 from featurestore.spec import Status
@@ -52,6 +53,8 @@ class Loader:
         ------
         DataError
             If the file changed since it was indexed, or cannot be read any more.
+        MissingData
+            If it is gone with its folder.
         """
         key, place = item
         try:
@@ -63,6 +66,11 @@ class Loader:
             with self.spent("decode"):
                 return decode(data, max_pixels=self._max_pixels).pixels
         except ImageRejected as rejected:
+            if isinstance(place, Path) and not place.parent.exists():
+                raise MissingData(
+                    f"no {place}, and no row of it in the row cache; set KYARA_CACHE to a cache that has it"
+                    " (docs/replication.md), or get the pictures (dvc pull data.dvc)"
+                ) from None
             raise DataError(f"{place}: {rejected}; it was fine when indexed; {_anew(place)}") from None
 
 

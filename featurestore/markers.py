@@ -35,8 +35,9 @@ MAX_TEXT_BYTES = 65 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _SCAN, _APP1, _END = 0xDA, 0xE1, 0xD9
-# Not a stuffed FF 00, and none of those that stand alone: FF 01 and the restarts FF D0 to D7.
-_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+# Not a stuffed FF 00, and none of those that stand alone: FF 01 and the restarts FF D0 to D7. The last FF of
+# several is the marker's.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _COUNTED = re.compile(rb"\xff(?:\xda|\xe1..Exif\0\0)", re.DOTALL)
 
 _SEGMENT, _FRAME = struct.Struct(">HH"), struct.Struct(">BHHB")

@@ -36,7 +36,15 @@ from featurestore.rejections import read_rejections
 from featurestore.rows import find_keys, pack_keys
 from featurestore.seen import Seen, Sightings
 
-__all__ = ["IndexOptions", "Scan", "check_quarantine", "find_files", "scan", "write_quarantine"]
+__all__ = [
+    "IndexOptions",
+    "Scan",
+    "check_label",
+    "check_quarantine",
+    "find_files",
+    "scan",
+    "write_quarantine",
+]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,11 +97,24 @@ def _class_folders(images: Path) -> list[str]:
         if path.is_dir():
             folders.append(path.name)
     for name in folders:
-        if escape_path(name) != name.replace("%", "%25"):
-            raise DataError(f"class folder {escape_path(name)!r}: no printable UTF-8; rename it")
-        if is_formula(name):
-            raise DataError(f"class folder {name!r}: {FORMULA_LABEL}")
+        check_label(name)
     return folders
+
+
+def check_label(name: str) -> None:
+    """Whether the name of a class folder can stand in a table.
+
+    Raises
+    ------
+    DataError
+        Saying what is wrong with it.
+    """
+    if escape_path(name) != name.replace("%", "%25"):
+        raise DataError(f"class folder {escape_path(name)!r}: no printable UTF-8; rename it")
+    if name != name.strip():
+        raise DataError(f"class folder {name!r}: a blank before or behind the name; rename it")
+    if is_formula(name):
+        raise DataError(f"class folder {name!r}: {FORMULA_LABEL}")
 
 
 def _is_picture(name: str) -> bool:
@@ -164,8 +185,8 @@ def _no_images(root: Path) -> MissingData:
             f"no {root / 'images'}, but {left[0]}: an import was cut off; rename it to {root.name}"
         )
     return MissingData(
-        f"no {root / 'images'}/<label>/ here; run: dvc pull -r demo data.dvc  (or: python -m collection"
-        " import DIR --replace)"
+        f"no {root / 'images'}/<label>/ here; run: dvc pull -r demo data.dvc  (the demo cast; pictures that a"
+        " study shares: dvc pull data.dvc; your own: python -m collection import DIR --replace)"
     )
 
 

@@ -61,15 +61,22 @@ def numbered_rows(path: Path, required: Collection[str]) -> list[tuple[int, dict
     """`read_table` with the number of the line that each row ends on; the header is line 1."""
     try:
         reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), restval="", strict=True)
+        _check_header(path, [name.strip() for name in reader.fieldnames or ()], required)
         rows = [(reader.line_num, _clean(path, reader.line_num, row)) for row in reader]
     except csv.Error as error:
         raise MetadataError(f"{path}: no CSV with one header line ({error})") from None
-    lacking = sorted(set(required) - {(name or "").strip() for name in reader.fieldnames or ()})
+    return [(line, row) for line, row in rows if any(row.values())]  # spreadsheets leave empty lines behind
+
+
+def _check_header(path: Path, header: Sequence[str], required: Collection[str]) -> None:
+    lacking = sorted(set(required) - set(header))
     if lacking:
-        split = ";" in (reader.fieldnames or [""])[0]
+        split = ";" in "".join(header)
         mend = "save it with commas, not semicolons" if split else "it must be named in the first line"
         raise MetadataError(f"{path}: lacks the column {', '.join(lacking)}; {mend}")
-    return [(line, row) for line, row in rows if any(row.values())]  # spreadsheets leave empty lines behind
+    twice = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
+    if twice:
+        raise MetadataError(f"{path}, line 1: a second column {twice[0]!r}; rename or delete one")
 
 
 def table_text(rows: Sequence[Mapping[str, str]], columns: Iterable[str] = ()) -> str:

@@ -17,6 +17,7 @@ from featurestore import images
 from featurestore.elsewhere import Reader
 from featurestore.errors import ImageRejected, Reason
 from featurestore.images import decode, plain_bytes, read_image_file
+from featurestore.markers import MAX_EXIF_SEGMENTS, check_structure
 from featurestore.spec import DECODER_VERSION
 
 RGB = picture(1)
@@ -243,3 +244,10 @@ def test_the_fast_way_gives_what_pillow_gives_for_sound_and_damaged_bytes(
     assert fast == [verdict(data) for data in files]
     assert taken == (kind not in ("inks", "described", "turned"))
     assert len({len(one) for one in fast}) == 2, "some are turned away, some are not"
+
+
+def test_fill_between_markers_is_walked_once() -> None:
+    """In quadratic time a megabyte of it would take hours."""
+    counted = b"\xff\xe1\x00\x08Exif\0\0" * (MAX_EXIF_SEGMENTS - 1)
+    scans = b"\xff\xda\x00\x02" * 10
+    check_structure(b"\xff\xd8" + counted + scans + b"\xff" * (1 << 20) + b"\x00" + b"\xff" * (1 << 20))

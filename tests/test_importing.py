@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, encoded, picture
 
 from collection.card import write_card
+from collection.carryover import held_text
 from collection.crop import CropParams
 from collection.crop.folders import JOURNAL, crop_folder
 from collection.crop.record import cuts_in
@@ -114,6 +115,48 @@ def test_a_table_that_names_no_picture_is_told_before_anything_changes(data: Pat
     with pytest.raises(MetadataError, match=r"no file 'images/cat/gone\.png'"):
         import_folder(mine, data, replace=True)
     assert files(data) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("characters.csv", ["file,series", "cat/1.png,Sky", "images/cat/1.png,Sea"]),
+        ("labels.csv", ["file,label", "images/cat/1.png,dog", "images/cat/1.png,cat"]),
+    ],
+)
+def test_a_table_that_says_two_things_of_one_picture_is_told_before_anything_changes(
+    data: Path, mine: Path, name: str, rows: list[str]
+) -> None:
+    (mine / "metadata").mkdir()
+    (mine / "metadata" / name).write_text("\n".join(rows) + "\n")
+    before = files(data)
+    with pytest.raises(
+        MetadataError, match=rf"{name}, line 3: a second row for 'images/cat/1\.png'; delete one"
+    ):
+        import_folder(mine, data, replace=True)
+    assert files(data) == before
+
+
+def test_pictures_are_not_added_to_a_list_of_pictures(data: Path, mine: Path) -> None:
+    shutil.rmtree(data / "images")
+    (data / "manifest.parquet").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"holds a list of pictures, manifest\.parquet, .*use --replace"):
+        import_folder(mine, data, replace=False)
+    assert files(data) == ["manifest.parquet"]
+
+
+def test_a_class_is_not_called_by_blanks_and_an_empty_one_is_told(
+    data: Path, mine: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (mine / "bird").mkdir()
+    import_folder(mine, data, replace=True)
+    assert "class folder 'bird': left out, for it holds no pictures" in caplog.text
+    (mine / "cat").rename(mine / "cat ")
+    with pytest.raises(DataError, match="class folder 'cat ': a blank before or behind the name; rename it"):
+        import_folder(mine, data, replace=True)
+    (data / "images" / "cat").rename(data / "images" / " cat")
+    with pytest.raises(DataError, match="class folder ' cat': a blank before or behind the name; rename it"):
+        scan(data, IndexOptions())
 
 
 def test_one_folder_and_a_table_of_labels_are_a_study(data: Path, mine: Path) -> None:
@@ -249,6 +292,24 @@ def test_a_folder_that_has_its_own_record_keeps_it(data: Path, mine: Path) -> No
     assert [row.key for row in read_sources(again)] == [row.key for row in told], "one row a picture"
 
 
+def test_what_a_record_leaves_empty_the_folder_tells(data: Path, mine: Path) -> None:
+    """So a table of keys and licences will do."""
+    (mine / "metadata").mkdir()
+    files = sorted(mine.glob("*/*.png"))
+    lines = [f"{sha256_of(file)},CC BY 4.0 by {file.stem}" for file in files[1:]]
+    (mine / "metadata/sources.csv").write_text("\n".join(["key,licence", *lines]) + "\n")
+    (mine / "metadata/characters.csv").write_text(
+        "file,character,series,page,licence\ncat/0.png,Tama,S,https://example.org/0,CC0\ncat/1.png,Mike,T,,CC0\n"
+    )
+    import_folder(mine, data, replace=True)
+    rows = {row.url: row for row in read_sources(data)}
+    assert {(row.provider, row.label_source) for row in rows.values()} == {("import", "name of the folder")}
+    first, second = rows["cat/0.png"], rows["cat/1.png"]
+    assert (first.character, first.page, first.licence) == ("Tama", "https://example.org/0", "CC0")
+    assert (second.character, second.series, second.licence) == ("Mike", "T", "CC BY 4.0 by 1")
+    assert all(row.time and row.original == row.key for row in rows.values())
+
+
 def test_decisions_that_are_known_by_key_come_along(data: Path, mine: Path) -> None:
     import_folder(mine, data, replace=True)
     rejected = sha256_of(mine / "cat" / "1.png")
@@ -270,7 +331,9 @@ def test_decisions_that_are_known_by_key_survive_an_import_of_everything_anew(da
         f"file,label,key\nimages/cat/2.png,dog,{relabelled}\nimages/cat/3.png,dog,\n"
     )
     (mine / "cat" / "2.png").rename(mine / "cat" / "renamed.png")
-    import_folder(mine, data, replace=True)
+    made = import_folder(mine, data, replace=True)
+    said = "decided before of these pictures, and still so: 1 rejection, 1 label"
+    assert held_text(made.held) == said
     scanned = scan(data, IndexOptions())
     assert {s.file for s in scanned.seen if s.rejected} == {"images/cat/1.png"}
     assert labels_of(scanned)["images/cat/renamed.png"] == "dog"

@@ -118,6 +118,12 @@ def test_labels_csv_overrides_the_folder(data: Path) -> None:
         ([["images/hero/series0/hero0.png", "a", "b"]] * 2, "file,character,series", "row 2: a second row"),
         ([["x", "a", "b"]], "path,character,series", "lacks the column file; it must be named in the first"),
         ([["x;a;b"]], "file;character;series", "lacks the column file; save it with commas, not semicolons"),
+        (
+            [["x;a,b;c"]],
+            "file;character;series",
+            "lacks the column file; save it with commas, not semicolons",
+        ),
+        ([["x", "a", "b"]], "file,series,series", "line 1: a second column 'series'; rename or delete"),
     ],
 )
 def test_a_metadata_row_that_fits_no_file_is_named(

@@ -55,15 +55,14 @@ def data_uri(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
-def _square(place: Place, reader: Reader, side: int, max_pixels: int) -> Image.Image | None:
-    """The largest centred square, resampled; None where the picture is gone or damaged."""
+def _square(place: Place, reader: Reader, side: int, max_pixels: int) -> Image.Image | ImageRejected:
+    """The largest centred square, resampled; where the picture is gone or damaged, what is wrong with it."""
     from PIL import Image, ImageOps
 
     try:
         picture = decode(reader.read(place), max_pixels=max_pixels)
-    except ImageRejected as error:
-        log.warning("no thumbnail of %s: %s", place, error)
-        return None
+    except ImageRejected as rejected:
+        return rejected
     return ImageOps.fit(Image.fromarray(picture.pixels), (side, side), Image.Resampling.BICUBIC)
 
 
@@ -90,11 +89,17 @@ def squares(
 
     reader = Reader(root)
 
-    def read(path: str) -> Image.Image | None:
+    def read(path: str) -> Image.Image | ImageRejected:
         return _square(place_of(path, root), reader, side_px, max_pixels)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return dict(zip(paths, pool.map(read, paths.values()), strict=True))
+        made = dict(zip(paths, pool.map(read, paths.values()), strict=True))
+    gone = {key: one for key, one in made.items() if isinstance(one, ImageRejected)}
+    if gone:
+        key, why = next(iter(gone.items()))
+        more = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
+        log.warning("no thumbnail of %s: %s%s", place_of(paths[key], root), why, more)
+    return {key: None if isinstance(one, ImageRejected) else one for key, one in made.items()}
 
 
 def _jpeg(image: Image.Image) -> bytes:

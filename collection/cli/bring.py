@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from collection.carryover import carried_text
+    from collection.carryover import carried_text, held_text
     from collection.importing import check_positive, import_folder, set_positive, write_template
     from featurestore.params import load_params
 
@@ -62,8 +62,8 @@ def _import(options: argparse.Namespace) -> int:
     print(f"{root}: {counts} {'in place of what was there' if options.replace else 'added'}{tables}")
     for reason, n in made.left_out.most_common(12):
         print(f"  {n} not taken: {reason}")
-    if carried_text(made.carried):
-        print(f"  {carried_text(made.carried)}")
+    for line in filter(None, (held_text(made.held), carried_text(made.carried))):
+        print(f"  {line}")
     if options.positive and options.positive != params.evaluation.positive:
         set_positive(Path("params.yaml"), options.positive)
         print(f"params.yaml: evaluation.positive is {options.positive!r} now")
