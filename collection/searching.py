@@ -5,9 +5,10 @@ Owns how the parts are put together for a command. Refuses to read options and t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,10 +67,9 @@ class Places:
         """Faces that were found in them (`collection.crop.remembered`)."""
         return self.raw / "faces"
 
-    @property
-    def journal(self) -> Path:
-        """What came of each address."""
-        return self.raw / "journal.jsonl"
+    def journal_of(self, provider: Provider) -> Path:
+        """What came of each address that a provider offered."""
+        return self.raw / ("journal.jsonl" if provider.lasts else f"{provider.name}.jsonl")
 
 
 @dataclass(frozen=True)
@@ -194,36 +194,55 @@ def search(
     UsageError
         If the data folder holds the demo cast, and is not to be replaced; or another search is running.
     """
+    from collection.fetching.rawfiles import sweep
+
     check_place(places.root, replace_all=wish.replace_all)
-    places.raw.mkdir(parents=True, exist_ok=True)
-    try:
-        with held(places.raw, wait=False):
-            return _search(
-                characters, provider, fetch, places, cut, wish, cutting=cutting, retry_failed=retry_failed,
-                workers=workers, max_pixels=max_pixels,
-            )  # fmt: skip
-    except BlockingIOError:
-        raise UsageError(f"another search is writing to {places.raw}; wait for its end") from None
+    with _alone(places.raw):
+        sweep(places.raw)
+        journal = _journal(provider, places, retry_failed=retry_failed)
+        found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
+        if not found.taken:
+            if found.refused:
+                raise ProviderRefused(found.stopped)
+            for reason, n in Counter(one.reason for one in found.entries).most_common():
+                log.warning("%d not taken: %s", n, reason)
+            for line in strangers_text(characters, provider):
+                log.warning("%s", line.strip())
+            raise DataError(_nothing(found, places, provider))
+        made = assemble(
+            found.entries,
+            places.images,
+            places.root,
+            cut,
+            replace_all=wish.replace_all,
+            workers=workers,
+            max_pixels=max_pixels,
+            about={
+                **cutting,
+                "images of each": wish.images or "all",
+                "offers tried of each": wish.tries or "all",
+            },
+        )
+        return found, made
 
 
-def _search(
-    characters: Sequence[Character],
-    provider: Provider,
-    fetch: Fetch,
-    places: Places,
-    cut: Callable[[Any], Cut | None],
-    wish: Wish,
-    *,
-    cutting: Mapping[str, object],
-    retry_failed: bool,
-    workers: int,
-    max_pixels: int,
-) -> tuple[Gathered, Assembled]:
-    """`search`, by the only one who writes."""
-    from collection.fetching.rawfiles import is_kept, sweep
+@contextlib.contextmanager
+def _alone(raw: Path) -> Iterator[None]:
+    """One search at a time."""
+    raw.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(raw, wait=False))
+        except BlockingIOError:
+            raise UsageError(f"another search is writing to {raw}; wait for its end") from None
+        yield
 
-    sweep(places.raw)
-    file = places.journal if provider.lasts else places.raw / f"{provider.name}.jsonl"
+
+def _journal(provider: Provider, places: Places, *, retry_failed: bool) -> Journal:
+    """What is known of each address, without what is to be tried again."""
+    from collection.fetching.rawfiles import is_kept
+
+    file = places.journal_of(provider)
     if not provider.lasts:
         file.unlink(missing_ok=True)
     journal = Journal(file)
@@ -235,39 +254,19 @@ def _search(
     if retry_failed:
         n_failed, n_empty = journal.forget(lambda one: bool(one.reason)), provider.forget_empty()
         log.info("again: %s, %s without an offer", counted(n_failed, "picture"), counted(n_empty, "answer"))
-    found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
-    if not found.taken:
-        if found.refused:
-            raise ProviderRefused(found.stopped)
-        for reason, n in Counter(one.reason for one in found.entries).most_common():
-            log.warning("%d not taken: %s", n, reason)
-        for line in strangers_text(characters, provider):
-            log.warning("%s", line.strip())
-        raise DataError(_nothing(found, places.root, file, lasts=provider.lasts))
-    made = assemble(
-        found.entries,
-        places.images,
-        places.root,
-        cut,
-        replace_all=wish.replace_all,
-        workers=workers,
-        max_pixels=max_pixels,
-        about={
-            **cutting,
-            "images of each": wish.images or "all",
-            "offers tried of each": wish.tries or "all",
-        },
-    )
-    return found, made
+    return journal
 
 
-def _nothing(found: Gathered, root: Path, journal: Path, *, lasts: bool) -> str:
+def _nothing(found: Gathered, places: Places, provider: Provider) -> str:
     """Why there is nothing to put in place."""
     why, n = f"{found.stopped}; " if found.stopped else "", len(found.entries)
     if not n:
-        return f"{why}nobody offered a picture; {root} is as it was. --dry-run lists who was looked for"
-    told = f"{why}none of {counted(n, 'picture')} was to be had; {root} is as it was. {journal} has what came"
-    return f"{told} of each" + ("; where a server failed, --retry-failed asks it again" if lasts else "")
+        return (
+            f"{why}nobody offered a picture; {places.root} is as it was. --dry-run lists who was looked for"
+        )
+    told = f"{why}none of {counted(n, 'picture')} was to be had; {places.root} is as it was."
+    again = "; where a server failed, --retry-failed asks it again" if provider.lasts else ""
+    return f"{told} {places.journal_of(provider)} has what came of each{again}"
 
 
 def lost(made: Assembled, params: CropParams) -> Bias | None:
