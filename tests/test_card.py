@@ -235,6 +235,54 @@ def test_what_others_wrote_is_text_in_the_card(data: Path, rows: list[Source], t
     assert html.count(f"<td>{escape(text)}</td>") == 7, "role, provider, rights, reason, method: as written"
 
 
+def test_it_counts_by_provider_site_and_licence_what_was_tried_and_what_was_taken(
+    data: Path, rows: list[Source]
+) -> None:
+    before = card(data)
+    assert "| serpapi | 6 | 5 |" in before
+    assert "| nothing | 6 | 5 |" in before, "of rights"
+    own, shown, *others, gone = rows
+    write_sources(
+        data,
+        [
+            replace(own, provider="folder", url="", licence="CC BY 4.0"),
+            replace(shown, page="https://pages.example/1"),
+            *others,
+            replace(gone, licence="CC BY 4.0"),
+        ],
+    )
+    text = card(data)
+    for line in (
+        "| serpapi | 5 | 4 |", "| folder | 1 | 1 |",
+        "| a.example | 4 | 3 |", "| pages.example | 1 | 1 |", "| this machine | 1 | 1 |",
+        "| CC BY 4.0 | 2 | 1 |", "| nothing | 4 | 4 |",
+    ):  # fmt: skip
+        assert text.count(f"{line}\n") == 1, line
+
+
+def test_it_says_when_pictures_were_taken_and_what_was_asked(data: Path, rows: list[Source]) -> None:
+    assert "between unknown times (UTC)." in (before := card(data))
+    assert "Queries: none.\n" in before
+    write_sources(
+        data,
+        [replace(row, time=f"2026-0{5 - i}-01T00:00:00", query=f"C{i % 2} anime") for i, row in enumerate(rows[:-1])]
+        + [replace(rows[-1], time="2027-01-01T00:00:00")],
+    )  # fmt: skip
+    text = card(data)
+    assert "between 2026-01-01T00:00:00 and 2026-05-01T00:00:00 (UTC)." in text, "of those that were taken"
+    assert "Queries: 2, one template for all, without a word about roles; the first: `C0 anime`.\n" in text
+
+
+def test_a_name_in_two_series_is_two_characters(data: Path, rows: list[Source]) -> None:
+    decide(
+        data, "characters.csv", "file,character,series",
+        *(f"{row.file},Ren,{series}" for row, series in zip(rows, "ABACC", strict=False)),
+    )  # fmt: skip
+    text = card(data)
+    assert "| hero | hero | 3 | 2 | 2 |" in text
+    assert "| villain | antihero | 2 | 1 | 1 |" in text
+
+
 def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 

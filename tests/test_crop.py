@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import errno
 import fcntl
+import importlib.metadata
 import io
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -229,10 +231,18 @@ def test_the_params_say_in_words_what_cuts() -> None:
     assert CropParams(method="center-top").text() == "center-top, 256 px"
 
 
-def test_a_narrower_margin_is_lifted_less_so_that_the_chin_stays() -> None:
+@pytest.mark.parametrize(
+    ("margin", "expected"),
+    [
+        (0.0, Square(80, 80, 40)),
+        (0.3, Square(74, 71, 52)),  # by 3 pixels of 11: lifted in full it would end on the chin
+        (1.1, Square(58, 47, 84)),
+        (2.0, Square(40, 29, 120)),
+    ],
+)
+def test_a_narrower_margin_is_lifted_less_and_a_wider_one_no_more(margin: float, expected: Square) -> None:
     face = FaceBox(80, 80, 40, 40, 1.0)
-    made = of(cut(noise(200, 200), CropParams(margin=0.0, size_px=40), find=sees(face)))
-    assert made.box == Square(80, 80, 40)
+    assert of(cut(noise(200, 200), CropParams(margin=margin), find=sees(face))).box == expected
 
 
 # --- detection
@@ -259,6 +269,15 @@ def test_a_picture_is_searched_at_every_size_and_not_only_at_the_first(
     found = faces_in(noise(60, 900), "anime")
     assert asked == list(SIZES_PX)
     assert len(found) == len(SIZES_PX)
+
+
+def test_sizes_and_frames_are_those_of_the_page() -> None:
+    page = (ROOT / "docs/crop.md").read_text(encoding="utf-8")
+    assert "at six sizes" in page
+    assert "area is that of a square of 128 to 724 px" in page
+    assert [round(128 * 2 ** (step / 2)) for step in range(6)] == list(SIZES_PX)
+    told = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|$", page, re.M)
+    assert {name: Frame(float(margin), float(rise)) for name, margin, rise in told} == FRAMES
 
 
 def test_animeface_finds_drawn_faces_where_they_are_and_the_crop_shows_them() -> None:
@@ -1167,6 +1186,28 @@ def test_a_run_does_not_go_on_with_other_options(
         crop(various, out, Finder(), params)
     assert files_in(out) == before
     crop(various, stopped(various, tmp_path / "none", 0).parent, Finder(), params)  # it holds nothing yet
+
+
+@pytest.mark.parametrize("name", ["detector", "decoder", "pillow"])
+def test_a_run_does_not_go_on_with_another_version(
+    various: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = importlib.metadata.version
+
+    def run(version: str, stop_at: int | None = None) -> None:
+        told = dict.fromkeys(("detector", "decoder", "pillow"), "1") | {name: version}
+        monkeypatch.setattr(folders, "search_of", lambda method: told["detector"])
+        monkeypatch.setattr(folders, "DECODER_VERSION", told["decoder"])
+        monkeypatch.setattr("importlib.metadata.version", lambda package: told.get(package) or real(package))
+        monkeypatch.setattr(folders, "faces_in", find := Finder(stop_at))
+        crop(various, tmp_path / "out", find)
+
+    with pytest.raises(Stopped):
+        run("1", stop_at=3)
+    with pytest.raises(UsageError, match=rf"with other options \({name} 1, now 2\); give the same ones"):
+        run("2")
+    run("1")
+    assert not (tmp_path / "out" / JOURNAL).exists()
 
 
 def test_a_journal_names_the_command_that_goes_on(various: Path, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import hashlib
 import io
 import logging
 import os
+import re
+import subprocess
 import sys
 import threading
 import unicodedata
@@ -16,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encoded, picture
+from conftest import ROOT, encoded, picture
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from collection.__main__ import main
 from collection.curation import captions
 from collection.curation.captions import font_of, has_font, lines_of
 from collection.curation.command import faceless, original_sides, report, review
@@ -36,6 +39,7 @@ from featurestore.errors import DataError, LabelConflict, MetadataError, Missing
 from featurestore.files import Disk, replaced_disk
 from featurestore.index import Index, build_index
 from featurestore.metadata import LABELS, Names, escape_path
+from featurestore.params import load_params
 from featurestore.rejections import REJECTED
 from featurestore.scan import IndexOptions, scan
 
@@ -126,6 +130,20 @@ def test_a_flag_tells_what_was_measured_and_the_limit_is_the_callers(drawn: Imag
     assert flags_of("a.png", made, Thresholds(sharpness=0.1)) == []
 
 
+def test_the_limits_are_those_of_the_page() -> None:
+    page = (ROOT / "docs/curation.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \|[^|]*\| (?:below|above|at most \S+) (\d+(?:\.\d+)?)", page, re.M))
+    limits = Thresholds()
+    assert {name: float(limit) for name, limit in told.items()} == {
+        "blank": limits.blank_sd,
+        "blurred": limits.sharpness,
+        "tiny": limits.side_px,
+        "text": limits.text_share,
+        "shape": limits.elongation,
+        "near_duplicate": limits.distance,
+    }
+
+
 def test_tiny_speaks_of_what_the_picture_was_cut_from(drawn: Image.Image) -> None:
     made = measure(np.asarray(drawn))
     assert flags_of("a.png", made, Thresholds(), original_px=80) == [Flag("a.png", "tiny", 80, 128)]
@@ -208,6 +226,22 @@ def test_near_is_what_the_index_calls_near(drawn: Image.Image) -> None:
     in_cluster = {f"{i}" for i, one in enumerate(clusters) if clusters.count(one) > 1}
     assert {flag.file for flag in twin_flags(files, distance=4)} == in_cluster
     assert twin_flags(files, distance=None) == []
+
+
+def test_the_command_calls_near_what_params_yaml_calls_near(workspace: Path, drawn: Image.Image) -> None:
+    pair = [np.asarray(drawn), np.asarray(drawn.rotate(8))]
+    for name, pixels in zip("ab", pair, strict=True):
+        (workspace / f"data/images/hero/{name}.png").write_bytes(encoded(pixels))
+    n_bits = (perceptual_hash(pair[0]) ^ perceptual_hash(pair[1])).bit_count()
+    assert n_bits > Thresholds().distance
+    params = workspace / "params.yaml"
+    for distance, expected in ((n_bits, "near_duplicate"), (n_bits - 1, "")):
+        text = re.sub(r"(near_duplicate_distance:).*", rf"\1 {distance}", params.read_text())
+        params.write_text(text)
+        assert load_params().data.near_duplicate_distance == distance
+        assert main(["review", "--sheets", f"sheets{distance}"]) == 0
+        said = {row["file"]: row["flags"] for row in rows(workspace / f"sheets{distance}" / TABLE)}
+        assert {said[f"images/hero/{name}.png"] for name in "ab"} == {expected}
 
 
 def test_a_survey_flags_files_and_goes_on_past_what_it_cannot_read(data: Path) -> None:
@@ -411,6 +445,29 @@ def test_equal_decisions_are_equal_bytes_in_any_order(data: Path, tmp_path: Path
     assert written[0] == written[1]
 
 
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_flag_is_settled_once_the_picture_that_it_is_like_is_rejected(data: Path, blind: bool) -> None:
+    again = "images/villain/again.bmp"
+    (data / again).write_bytes(encoded(picture(0), "BMP"))
+    made = session(data, blind=blind)
+    keys = {key_of(data, file): file for file in (HERO0, again)}
+
+    def settled() -> set[tuple[str, str]]:
+        told = {
+            (keys.get(card.key, ""), hint.name)
+            for card in made.cards()
+            for hint in card.hints
+            if hint.settled
+        }
+        return {(file, name.removesuffix("_across")) for file, name in told}
+
+    assert settled() == set()
+    made.decide(key_of(data, again), "reject")
+    assert settled() == {(HERO0, "same_pixels")}
+    made.decide(key_of(data, again), "accept")
+    assert settled() == set()
+
+
 def test_a_reason_that_a_spreadsheet_would_compute_stays_a_text(data: Path) -> None:
     made, key = session(data), key_of(data, HERO0)
     made.decide(key, "reject", reason="=cmd|'/c calc'!A0")
@@ -450,6 +507,34 @@ def test_threads_lose_no_decision(data: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(rows(data / ACCEPTED)) == 24
+
+
+HOLDER = """
+import fcntl, os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+(folder / "accepted.csv").write_text("key,file\\n" + "a" * 64 + ",by somebody else\\n")
+"""
+
+
+def test_what_another_process_writes_while_it_holds_the_tables_is_waited_for_and_kept(data: Path) -> None:
+    (data / "metadata").mkdir()
+    made, key = session(data), key_of(data, HERO0)
+    holder = [sys.executable, "-c", HOLDER, str(data / "metadata")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        deciding = threading.Thread(target=made.decide, args=(key, "accept"))
+        deciding.start()
+        deciding.join(0.3)
+        assert deciding.is_alive(), "it waits"
+        assert not (data / ACCEPTED).exists()
+        other.communicate("\n")
+        deciding.join(20)
+    assert {row["key"] for row in rows(data / ACCEPTED)} == {"a" * 64, key}
 
 
 def test_a_label_given_to_a_name_is_found_as_the_index_finds_it() -> None:

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from conftest import ROOT
-from hosts import DOMAIN, MARKS, RESERVATIONS, ROBOTS, ImageHost, picture_bytes
+from hosts import DOMAIN, MARKS, RESERVATIONS, ROBOTS, Asked, ImageHost, behaviour, picture_bytes
 
 from collection.fetching import pacing, rawfiles, sniffing
 from collection.fetching.addresses import Refused
@@ -309,6 +309,27 @@ def test_redirects_are_written_down(tmp_path: Path, host: ImageHost) -> None:
     assert fetched.final_url == host.url("/good/1.png")
 
 
+@behaviour("marked-hop")
+async def _marked_hop(asked: Asked) -> None:
+    """/marked-hop/MARK/PATH: a redirect to /PATH under such a header."""
+    _, mark, *rest = asked.parts
+    await asked.answer(302, b"", f"Location: /{'/'.join(rest)}", *MARKS[mark])
+
+
+@pytest.mark.parametrize("mark", FORBIDDEN)
+def test_a_redirect_whose_headers_opt_out_is_not_followed(mark: str, tmp_path: Path, host: ImageHost) -> None:
+    fetched = fetch_one(tmp_path, host, host.url(f"/marked-hop/{mark}/good/1.png"))
+    assert not fetched.opt_out.allowed
+    assert fetched.reason == f"not allowed: {fetched.opt_out.reason}"
+    assert (fetched.status, fetched.redirects, fetched.sha256) == (302, (), "")
+    assert host.n_requests("/good/1.png") == 0
+
+
+def test_a_redirect_whose_headers_speak_to_others_is_followed(tmp_path: Path, host: ImageHost) -> None:
+    fetched = fetch_one(tmp_path, host, host.url("/marked-hop/other-noai/good/1.png"))
+    assert (fetched.reason, fetched.redirects) == ("", (host.url("/good/1.png"),))
+
+
 def test_a_redirect_to_a_site_that_forbids_it_is_not_followed(tmp_path: Path, host: ImageHost) -> None:
     target = host.url("/good/1.png", name="robots-deny" + DOMAIN)
     fetched = fetch_one(tmp_path, host, host.redirect(target))
@@ -374,6 +395,18 @@ def test_a_host_has_so_many_requests_at_a_time_and_all_of_them_so_many(tmp_path:
         assert host.peak[""] == 5
 
 
+def test_who_says_nothing_of_limits_has_those_that_docs_collection_promises(tmp_path: Path) -> None:
+    limits = Downloader(tmp_path).limits
+    assert limits.n_per_host == 2
+    assert limits.deadline_s == 90
+    assert limits.retry_after_cap_s == 60
+    assert 1 << 20 <= max(limits.max_wire_bytes, limits.max_bytes) < 64 << 20
+    assert 0 < limits.n_redirects <= 10
+    assert 0 < limits.n_retries <= 5
+    assert 0 < max(limits.connect_s, limits.read_s, limits.backoff_cap_s) < limits.deadline_s
+    assert limits.n_per_host < limits.n_at_once <= 64
+
+
 @pytest.mark.parametrize("kind", ["later", "later-date"])
 def test_retry_after_is_waited_for(kind: str, tmp_path: Path, host: ImageHost) -> None:
     fake, path = FakeClock(), f"/{kind}/2/30/1.png"
@@ -414,6 +447,17 @@ def test_a_host_that_asks_for_too_much_is_asked_for_nothing_else(tmp_path: Path,
     ]
     assert host.headers["/robots.txt"]["host"].startswith("b")
     assert host.n_requests("/good/1.png") == 0
+
+
+@pytest.mark.parametrize("places", [{"n_per_host": 1}, {"n_at_once": 1, "n_per_host": 9}])
+def test_what_a_host_asked_for_holds_for_its_other_urls(
+    places: dict[str, int], tmp_path: Path, host: ImageHost
+) -> None:
+    fake, limits = FakeClock(), Limits(n_retries=0, **places)
+    urls = [host.url("/later/9/40/1.png"), *(host.url(f"/good/{i}.png") for i in range(4))]
+    told = fetch(tmp_path, host, urls, clock=fake.clock(), limits=limits)
+    assert [told[url].reason for url in urls] == ["HTTP 429, 1 times", "", "", "", ""]
+    assert fake.slept_s == [40]
 
 
 def test_what_a_host_asked_for_holds_in_the_next_round(tmp_path: Path, host: ImageHost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,24 @@ DONE = Fetched("u", "v", "2026-01-01T00:00:00", 200, Verdict(False, "robots"), "
 def test_a_journal_gives_back_what_was_added(tmp_path: Path) -> None:
     Journal(tmp_path / "j").add(DONE)
     assert Journal(tmp_path / "j").done == {"u": DONE}
+
+
+def test_a_line_is_on_the_disk_before_the_next_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced, fsync = tmp_path / "j", [b""], os.fsync
+
+    def watched(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            synced.append(path.read_bytes())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    journal = Journal(path)
+    for n_lines, url in enumerate(("one", "two"), start=1):
+        journal.add(replace(DONE, url=url))
+        assert synced[-1] == path.read_bytes()
+        assert synced[-1].count(b"\n") == n_lines
 
 
 def test_a_line_that_a_killed_run_left_is_cut_off(tmp_path: Path) -> None:
