@@ -146,7 +146,7 @@ def _origins(rows: Sequence[Source]) -> list[str]:
     return [
         "## Where it comes from",
         "",
-        f"{len(rows):,} pictures were tried, {len(kept):,} taken, between {_span(kept)} (UTC).",
+        f"{len(rows):,} pictures were tried, {len(kept):,} taken{_span(kept)}.",
         "",
         *_table(("provider", "tried", "taken"), _by(rows, lambda row: row.provider)),
         "",
@@ -294,8 +294,12 @@ def _site(row: Source) -> str:
 
 
 def _span(kept: Sequence[Source]) -> str:
-    times = sorted(row.time for row in kept if row.time)
-    return f"{_clean(times[0])} and {_clean(times[-1])}" if times else "unknown times"
+    """When they were fetched or imported."""
+    times = sorted({row.time for row in kept if row.time})
+    if not times:
+        return "; no record says when"
+    span = " and ".join(_clean(time) for time in dict.fromkeys((times[0], times[-1])))
+    return f"; what the record says of these was written {'between' if len(times) > 1 else 'at'} {span} (UTC)"
 
 
 def _queries(rows: Sequence[Source]) -> str:
