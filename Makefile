@@ -75,8 +75,9 @@ back: setup
 	@kept=$$(mktemp) && cp data.dvc $$kept && git restore data.dvc && $(BIN)/dvc fetch --quiet -r demo data.dvc; \
 	$(BIN)/dvc checkout data.dvc; code=$$?; test $$code = 0 || cp $$kept data.dvc; rm -f $$kept; \
 	test $$code = 0 || { \
-	  echo "data/ holds files that no commit has: nothing was changed. Keep them (dvc add data && git commit -a), move them"; \
-	  echo "away, or give them up (git restore data.dvc && dvc checkout --force data.dvc); then: make back"; exit 3; }
+	  echo "data/ holds files that no commit has: nothing was changed. Keep them on a branch (git switch -c mine; dvc add data;"; \
+	  echo "git commit -m mine data.dvc; git switch -), move them away, or give them up (git restore data.dvc;"; \
+	  echo "dvc checkout --force data.dvc); then: make back"; exit 3; } >&2
 	@touch params.yaml
 	git restore .
 	$(BIN)/dvc checkout --force --allow-missing dvc.yaml

@@ -115,11 +115,12 @@ def assemble(
         Goes into `SEARCHED`.
     """
     check_place(root, replace_all=replace_all)
-    n_taken = sum(not entry.reason for entry in entries)
-    log.info("%s: %s to cut", root, counted(n_taken, "picture"))
+    taken = [entry for entry in entries if not entry.reason]
+    log.info("%s: %s to cut", root, counted(len(taken), "picture"))
     with ThreadPoolExecutor(workers) as pool:
-        cutting = pool.map(lambda entry: _made(entry, images, cut, max_pixels), entries)
-        made = list(told(cutting, len(entries), name="cut", where=root))
+        cutting = pool.map(lambda entry: _made(entry, images, cut, max_pixels), taken)
+        cuts = told(cutting, len(taken), name="cut", where=root)
+        made = [(_row(entry), b"") if entry.reason else next(cuts) for entry in entries]
     rows, pictures = _each_once(made)
     with staged(root) as staging:
         stay = [] if replace_all or not root.exists() else _stay(root, staging)
@@ -190,8 +191,6 @@ def _made(
     from featurestore.images import decode
 
     row = _row(entry)
-    if row.reason:
-        return row, b""
     try:
         pixels = decode(kept(images, entry.fetched.sha256), max_pixels=max_pixels).pixels
     except ImageRejected as rejected:

@@ -104,7 +104,7 @@ def gather(
         entries, batch = _judged(offers, journal, wanted)
         if not batch:
             break
-        log.info("search: %s to fetch", counted(len(batch), "picture"))
+        log.info("search: %s to try", counted(len(batch), "offer"))
         fetch(batch, journal.add)
         left = [url for url in batch if url not in journal.done]
         if left:

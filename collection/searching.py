@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,6 +200,10 @@ def search(
     with _alone(places.raw):
         sweep(places.raw)
         journal = _journal(provider, places, retry_failed=retry_failed)
+        if not provider.lasts:
+            before = dict(journal.done)
+            journal.forget(lambda one: True)
+            fetch = _as_before(fetch, before)
         found = gather(characters, provider, fetch, journal, wanted=wish.images, tries=wish.tries)
         if not found.taken:
             if found.refused:
@@ -226,6 +230,19 @@ def search(
         return found, made
 
 
+def _as_before(fetch: Fetch, before: Mapping[str, Fetched]) -> Fetch:
+    """A way to fetch whose records keep their time where nothing else is new."""
+
+    def again(urls: Sequence[str], done: Callable[[Fetched], None]) -> None:
+        def tell(one: Fetched) -> None:
+            old = before.get(one.url)
+            done(old if old is not None and replace(one, time=old.time) == old else one)
+
+        fetch(urls, tell)
+
+    return again
+
+
 @contextlib.contextmanager
 def _alone(raw: Path) -> Iterator[None]:
     """One search at a time."""
@@ -242,10 +259,7 @@ def _journal(provider: Provider, places: Places, *, retry_failed: bool) -> Journ
     """What is known of each address, without what is to be tried again."""
     from collection.fetching.rawfiles import is_kept
 
-    file = places.journal_of(provider)
-    if not provider.lasts:
-        file.unlink(missing_ok=True)
-    journal = Journal(file)
+    journal = Journal(places.journal_of(provider))
     n_gone = journal.forget(
         lambda one: not one.reason and not is_kept(places.images, one.sha256, one.n_bytes)
     )

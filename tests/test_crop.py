@@ -658,6 +658,17 @@ def test_a_folder_that_holds_tables_alone_keeps_them(folder: Path, tmp_path: Pat
         crop_of(folder, out)
 
 
+def test_a_crop_that_is_finished_says_so_and_what_comes_next(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    crop_of(folder, out)
+    before = files_in(out)
+    with pytest.raises(
+        UsageError, match=r"out holds a crop that is finished; bring it in \(.* import .*out --re"
+    ):
+        crop_of(folder, out)
+    assert files_in(out) == before
+
+
 def test_a_folder_that_holds_hidden_files_alone_is_empty(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.DS_Store").write_text("kept")

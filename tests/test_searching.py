@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from collection import searching
 from collection.card import write_card
 from collection.crop import CropParams, cut
 from collection.fetching.rawfiles import keep
@@ -416,6 +417,23 @@ def test_a_file_that_is_none_has_its_reason_and_stops_nothing(tmp_path: Path) ->
     }  # fmt: skip
     assert "not taken: not_a_file" in said
     assert len(facts_of(find_files(places.root), places.root, group_from=None)) == 3
+
+
+def test_own_pictures_that_are_the_same_leave_the_same_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(tmp_path / "mine", Ann_One__a=1, Cid__b=2)
+    (tmp_path / "mine" / "Cid" / "a.png").write_text("no image")
+    times = [f"2026-01-{day:02d}T00:00:00Z" for day in range(1, 20)]
+    monkeypatch.setattr(searching, "utc", lambda moment: times.pop(0))
+    record = cut_own(tmp_path, [ANN, CID])[0].root / "metadata" / "sources.csv"
+    before = record.read_bytes()
+    cut_own(tmp_path, [ANN, CID])
+    assert record.read_bytes() == before
+    own(tmp_path / "mine", Cid__b=3)
+    cut_own(tmp_path, [ANN, CID])
+    days = {row.url: int(row.time[8:10]) for row in read_sources(tmp_path / "data")}
+    assert {url for url, day in days.items() if day > 3} == {"Cid/b.png"}, "the one that changed"
 
 
 def test_own_pictures_that_changed_are_read_again(tmp_path: Path) -> None:
