@@ -17,8 +17,9 @@ from collection.crop import CropParams, cut  # noqa: E402
 from collection.fetching.pacing import Limits  # noqa: E402
 from collection.lists import read_lists  # noqa: E402
 from collection.providers.serpapi import SerpApi  # noqa: E402
-from collection.searching import Places, Wish, downloaded, report_text, search  # noqa: E402
+from collection.searching import Places, Wish, downloaded, search  # noqa: E402
 from collection.secret import Secret  # noqa: E402
+from collection.telling import report_text  # noqa: E402
 
 LIMITS = Limits(
     n_at_once=32, n_per_host=32, n_retries=2, read_s=8.0, deadline_s=4.0, backoff_s=0.05, max_bytes=4 << 20

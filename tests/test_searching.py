@@ -30,7 +30,8 @@ from collection.importing import import_folder
 from collection.provenance import read_sources
 from collection.providers.folder import Folder
 from collection.records import Candidate, Character, Fetched
-from collection.searching import Places, Wish, copied, plan_text, report_text, search
+from collection.searching import Places, Wish, copied, search
+from collection.telling import plan_text, report_text
 from featurestore.errors import DataError, UsageError
 from featurestore.files import TEMPORARY_PREFIX
 from featurestore.metadata import facts_of

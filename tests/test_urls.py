@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collection.providers.urls import Urls
-from collection.searching import plan_text
+from collection.telling import plan_text
 from featurestore.errors import MetadataError, MissingData
 
 GOOD = "http://host.example/1.png,Ann,One,hero"

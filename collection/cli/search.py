@@ -65,7 +65,8 @@ def add(commands: Commands) -> None:
 def _search(options: argparse.Namespace) -> int:
     from collection.crop import CropParams, cut
     from collection.crop.remembered import remembered
-    from collection.searching import Places, Wish, plan_text, report_text, search, strangers_text
+    from collection.searching import Places, Wish, search
+    from collection.telling import plan_text, report_text, strangers_text
     from extractors.devices import n_threads
     from featurestore.params import load_params
 
