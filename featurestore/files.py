@@ -54,8 +54,8 @@ def is_running(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
-        return True
+    except PermissionError:
+        pass  # somebody else's, and alive
     return True
 
 

@@ -26,6 +26,8 @@ __all__ = [
     "facts_of",
     "is_formula",
     "labels_by_key",
+    "names_meant",
+    "names_of",
     "notes_of",
     "path_below",
     "printable",
@@ -110,6 +112,16 @@ def is_formula(text: str) -> bool:
     return _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
 
 
+def names_of(file: str) -> tuple[str, str]:
+    """What tables may call a file: as it is on disk, and as dataset.csv has it."""
+    return file, escape_path(file)
+
+
+def names_meant(text: str) -> tuple[str, str]:
+    """What a table's ``file`` may mean: a name below the data folder, or below its images."""
+    return text, f"images/{text}"
+
+
 class Names:
     """Finds the image file that a row of a table speaks of.
 
@@ -123,13 +135,13 @@ class Names:
         self._exact: dict[str, set[str]] = {}
         self._alike: dict[str, set[str]] = {}
         for file in files:
-            for name in (file, escape_path(file)):
+            for name in names_of(file):
                 self._exact.setdefault(name, set()).add(file)
                 self._alike.setdefault(unicodedata.normalize("NFC", name), set()).add(file)
 
     def find(self, text: str) -> set[str]:
         """Files of just this name, on disk or as dataset.csv has it; else those that look the same."""
-        names = (text, f"images/{text}")
+        names = names_meant(text)
         forms = [unicodedata.normalize("NFC", name) for name in names]
         found = [self._exact.get(name) for name in names] + [self._alike.get(form) for form in forms]
         return next((files for files in found if files), set())

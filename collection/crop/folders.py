@@ -123,12 +123,14 @@ def _check_place(layout: Layout, source: Path, out: Path) -> None:
     root = layout.root if is_whole or there == layout.root.resolve() else source
     if there.is_relative_to(root.resolve()):
         raise UsageError(f"{out} lies in {root}, which is cropped; name a folder elsewhere")
-    if (out / CROPS).is_file() and not (out / JOURNAL).exists():
+    if (out / JOURNAL).exists():
+        return
+    if (out / CROPS).is_file():
         raise UsageError(
             f"{out} holds a crop that is finished; bring it in (python -m collection import {out} --replace),"
             " or name a new folder to cut again"
         )
-    if out.is_dir() and not (out / JOURNAL).exists() and (held := _shown(out)):
+    if out.is_dir() and (held := _shown(out)):
         more = f" and {len(held) - 3} more" if len(held) > 3 else ""
         raise UsageError(f"{out} holds {', '.join(held[:3])}{more}; name a new or an empty folder")
 

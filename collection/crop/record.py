@@ -16,7 +16,7 @@ from featurestore.dataset import cell, uncelled
 from featurestore.documents import read_json
 from featurestore.errors import DataError
 from featurestore.files import sha256_of, write_text_atomic
-from featurestore.metadata import escape_path, unescape_path
+from featurestore.metadata import escape_path, path_below
 from featurestore.tables import read_table, table_text
 
 __all__ = [
@@ -108,8 +108,8 @@ def read_crops(root: Path) -> list[dict[str, str]]:
     rows = []
     for row in read_table(path, ["file", "source", "reason"]):
         told = {name: uncelled(row.get(name, "")) for name in COLUMNS}
-        file = root / unescape_path(told["file"])
-        if told["file"] and not told["key"] and file.is_file():
+        file = path_below(root, told["file"])
+        if file is not None and not told["key"] and file.is_file():
             told["key"] = sha256_of(file)
         rows.append(told)
     return rows

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from collection.curation.pictures import Picture
 from featurestore.dataset import cell, uncelled
 from featurestore.files import held, make_folder, remove, write_text_atomic
-from featurestore.metadata import LABELS, escape_path, printable
+from featurestore.metadata import LABELS, escape_path, names_meant, names_of, printable
 from featurestore.rejections import REJECTED, keyed_rows
 from featurestore.tables import checked_key, numbered_rows, table_text
 
@@ -79,7 +79,7 @@ class LabelRows:
         return LabelRows((*(row for i, row in enumerate(self.rows) if i not in gone), *rows))
 
     def _places(self, picture: Picture) -> list[int]:
-        forms = {form for file in picture.files for form in (_form(file), _form(escape_path(file)))}
+        forms = {_form(name) for file in picture.files for name in names_of(file)}
         named = {i for form in forms for i in self._by_form.get(form, ())}
         return [*self._by_key.get(picture.key, ()), *sorted(named)]
 
@@ -98,7 +98,7 @@ class LabelRows:
         places: dict[str, list[int]] = {}
         for i, row in enumerate(self.rows):
             if not row.get("key"):
-                for name in (row["file"], f"images/{row['file']}"):
+                for name in names_meant(row["file"]):
                     places.setdefault(_form(name), []).append(i)
         return places
 
