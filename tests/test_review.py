@@ -457,6 +457,20 @@ runpy.run_module("collection", run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize(
+    ("error", "is_told"), [(ConnectionResetError, False), (BrokenPipeError, False), (ValueError, True)]
+)
+def test_a_browser_that_goes_away_is_no_error(
+    root: Path, error: type[Exception], is_told: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(root) as server:
+        try:
+            raise error
+        except error:
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert bool(capfd.readouterr().err) is is_told
+
+
+@pytest.mark.parametrize(
     ("how", "code", "told"),
     [
         (signal.SIGINT, 0, "data: 6 pictures to look at\n"),

@@ -13,6 +13,7 @@ import logging
 import re
 import secrets
 import socketserver
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -72,6 +73,11 @@ class ReviewServer(ThreadingHTTPServer):
         """Bind; the names that the standard server looks up may take a resolver's time."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = _HOST, self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle is none; the curator's terminal is not told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def hosts(self) -> tuple[str, ...]:
